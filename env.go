@@ -1,0 +1,198 @@
+package shardlake
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+)
+
+// Env is what one lane lends to the stages and sinks opened in it: a name, a
+// place to keep state, goroutines that end with the lane, memory, the identity
+// of the commit at hand, and the dead letters. It is valid as long as the lane
+// is open. Go, Buffer and Recycle may be called from any goroutine, the other
+// methods only from the lane's.
+type Env struct {
+	l    *lane
+	name string // set by In; "" in a program that names nothing
+}
+
+// Host is what a runner of lanes (package pipeline or stagetest) gives NewEnv.
+type Host struct {
+	Source string            // the stream, as the source names it
+	Lane   string            // the shard
+	State  map[string][]byte // states of the last commit, by key
+
+	// Attempt identifies the commit that is being prepared. Nil means none.
+	Attempt func() Attempt
+	// Dead takes a dead letter; nil if the program has no place for them.
+	Dead func(context.Context, DeadLetter) error
+	// Buffer lends and Recycle takes back memory of BufferSize bytes under the
+	// task's budget. Nil means plain allocation.
+	Buffer  func() []byte
+	Recycle func([]byte)
+	// Log takes what an operator should know; nil discards it.
+	Log *slog.Logger
+}
+
+// BufferSize is the size in bytes of what Env.Buffer lends.
+const BufferSize = 64 << 10
+
+type lane struct {
+	Host
+	ctx    context.Context
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+	kept   map[string]State
+	files  int
+}
+
+// State is what a stage keeps between commits. The lane calls both methods on
+// its own goroutine.
+type State interface {
+	// Snapshot returns the state as bytes, valid until the next call.
+	Snapshot() ([]byte, error)
+	// Restore replaces the state by what Snapshot returned, in this build of the
+	// program or another. It refuses what it does not understand.
+	Restore([]byte) error
+}
+
+// NewEnv opens the environment of one lane. Stages never call it.
+func NewEnv(ctx context.Context, h Host) *Env {
+	if h.Log == nil {
+		h.Log = slog.New(slog.DiscardHandler)
+	}
+	l := &lane{Host: h, kept: map[string]State{}}
+	l.ctx, l.cancel = context.WithCancel(ctx)
+	return &Env{l: l}
+}
+
+// In returns the environment of a named part of the lane.
+func (e *Env) In(name string) *Env {
+	if e.name != "" {
+		name = e.name + "/" + name
+	}
+	return &Env{e.l, name}
+}
+
+// Source is the stream as its source names it.
+func (e *Env) Source() string { return e.l.Source }
+
+// Lane is the shard's id.
+func (e *Env) Lane() string { return e.l.Lane }
+
+// Log is the lane's logger. It never is nil.
+func (e *Env) Log() *slog.Logger { return e.l.Log }
+
+// Name is the stage's name in errors and metrics: what stage.Named gave, or els.
+func (e *Env) Name(els string) string {
+	if e.name != "" {
+		return e.name
+	}
+	return els
+}
+
+// Attempt identifies the commit that is being prepared. It changes with each
+// commit: ask when a file is begun.
+func (e *Env) Attempt() Attempt {
+	if e.l.Host.Attempt == nil {
+		return Attempt{Source: e.l.Source, Lane: e.l.Lane}
+	}
+	return e.l.Host.Attempt()
+}
+
+// NextFile returns a number that no other file of this lane's life gets. Sinks
+// put it into file names.
+func (e *Env) NextFile() int { e.l.files++; return e.l.files }
+
+// Buffer lends BufferSize bytes under the task's memory budget. It never blocks:
+// when the budget is overdrawn the fetchers wait and the largest lane commits.
+func (e *Env) Buffer() []byte {
+	if e.l.Host.Buffer == nil {
+		return make([]byte, BufferSize)
+	}
+	return e.l.Host.Buffer()
+}
+
+// Recycle gives back what Buffer lent.
+func (e *Env) Recycle(b []byte) {
+	if e.l.Host.Recycle != nil {
+		e.l.Host.Recycle(b)
+	}
+}
+
+// Keep makes s part of every commit and restores what the last commit held.
+// The key is the name given by stage.Named, otherwise els, which must follow
+// from what the state is and never from where the stage stands in the chain:
+// then reordering stages between two deployments cannot mix up their states.
+func (e *Env) Keep(els string, s State) error {
+	key := e.Name(els)
+	if _, dup := e.l.kept[key]; dup {
+		return fmt.Errorf("two stages keep state as %q: give each its own name with stage.Named", key)
+	}
+	e.l.kept[key] = s
+	if b, ok := e.l.State[key]; ok {
+		if err := s.Restore(b); err != nil {
+			return fmt.Errorf("restore the state of %q: %w", key, err)
+		}
+	}
+	return nil
+}
+
+// Orphans lists restored states that no stage claimed, sorted.
+func (e *Env) Orphans() (keys []string) {
+	for k := range e.l.State {
+		if e.l.kept[k] == nil {
+			keys = append(keys, k)
+		}
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// Snapshot takes all kept states. The lane calls it after a commit mark.
+func (e *Env) Snapshot() (map[string][]byte, error) {
+	if len(e.l.kept) == 0 {
+		return nil, nil
+	}
+	m := make(map[string][]byte, len(e.l.kept))
+	for k, s := range e.l.kept {
+		b, err := s.Snapshot()
+		if err != nil {
+			return nil, fmt.Errorf("snapshot of %q: %w", k, err)
+		}
+		m[k] = slices.Clone(b)
+	}
+	return m, nil
+}
+
+// Go runs f until it returns; its context ends with the lane, and Close waits.
+func (e *Env) Go(f func(context.Context)) { e.l.wg.Go(func() { f(e.l.ctx) }) }
+
+// Close ends the lane's goroutines and waits for them. Only the host calls it.
+func (e *Env) Close() { e.l.cancel(); e.l.wg.Wait() }
+
+// Settle turns the error that a user function gave for r into what the stage
+// does next: nil, after a skip or a dead letter, means go on without the row.
+func (e *Env) Settle(ctx context.Context, stage string, r *Record, err error) error {
+	rej, isReject := errors.AsType[*rejection](err)
+	switch {
+	case errors.Is(err, ErrSkip):
+		return nil
+	case isReject && e.l.Dead != nil:
+		return e.l.Dead(ctx, newDeadLetter(e.l.Source, e.l.Lane, e.Name(stage), r, rej.reason))
+	case isReject:
+		return e.Fail(stage, r.Pos, err, "write p.Dead() to a folder so that refused rows have a place, or answer shardlake.ErrSkip")
+	}
+	if _, ok := errors.AsType[*Error](err); ok {
+		return err
+	}
+	return e.Fail(stage, r.Pos, err, "mend the cause and start again, nothing is lost; or answer such rows with shardlake.Reject or shardlake.ErrSkip")
+}
+
+// Fail returns an *Error for this lane.
+func (e *Env) Fail(stage string, p Position, err error, remedy string) error {
+	return &Error{Stage: e.Name(stage), Lane: e.Lane(), Pos: p, Err: err, Remedy: remedy}
+}

@@ -1,0 +1,75 @@
+package shardlake
+
+import "time"
+
+// Record is one record as its source delivered it. Fetchers make records; from
+// then on they are immutable and never re-used, so whoever wants may keep one.
+// What keeps a Record keeps its Data alive, and Data may be a part of a larger
+// answer of the service.
+type Record struct {
+	Pos     Position
+	Key     string  // partition key, at most 256 characters for Kinesis
+	Arrived Instant // when the service took it (ApproximateArrivalTimestamp)
+	Data    []byte  // payload, at most 10 MiB for Kinesis
+
+	// Watermark is the highest event time of the lane up to and including this
+	// record. The lane sets it while decoding. It depends on the data alone, not
+	// on where a batch or a commit ends, so a late row is late in every attempt.
+	Watermark Instant
+}
+
+// Instant is a point in time in microseconds since 1970-01-01 UTC. Unlike
+// nanoseconds it holds the years 0 and 9999.
+type Instant int64
+
+// Never is before every event. Forever is the watermark of a lane that is read
+// to its end.
+const (
+	Never   Instant = -1 << 63
+	Forever Instant = 1<<63 - 1
+)
+
+// At converts a time, cutting it to the microsecond. Years outside of about
+// ±290,000 do not fit; the lane refuses event times outside of [MinEventTime]
+// and [MaxEventTime] long before that.
+func At(t time.Time) Instant { return Instant(t.UnixMicro()) }
+
+// MinEventTime and MaxEventTime bound the event times that a lane accepts:
+// years 0 to 9999, which is what Avro, Parquet and SQL readers agree on. A
+// record beyond them is a dead letter: one absurd clock must not close every
+// window.
+const (
+	MinEventTime Instant = -62167219200000000 // 0000-01-01T00:00:00Z
+	MaxEventTime Instant = 253402300799999999 // 9999-12-31T23:59:59.999999Z
+)
+
+// Time converts back, in UTC. Never and Forever have no time: they give the
+// zero time and the last microsecond of the year 9999.
+func (i Instant) Time() time.Time {
+	switch i {
+	case Never:
+		return time.Time{}
+	case Forever:
+		return time.UnixMicro(int64(MaxEventTime)).UTC()
+	}
+	return time.UnixMicro(int64(i)).UTC()
+}
+
+// Sub returns i-d, held at Never and Forever.
+func (i Instant) Sub(d time.Duration) Instant {
+	if i == Never || i == Forever {
+		return i
+	}
+	return i - Instant(d.Microseconds())
+}
+
+// String is RFC 3339 in UTC, or "never" or "forever".
+func (i Instant) String() string {
+	switch i {
+	case Never:
+		return "never"
+	case Forever:
+		return "forever"
+	}
+	return i.Time().Format("2006-01-02T15:04:05.999999Z07:00")
+}

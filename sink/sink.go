@@ -1,0 +1,57 @@
+// Package sink is the contract of what a pipeline writes: typed sinks, and for
+// files a store (where the bytes lie) times a format (what the bytes are).
+package sink
+
+import (
+	"context"
+
+	"github.com/shardlake/shardlake"
+)
+
+// Publisher makes sealed uploads of one kind visible. It knows neither rows nor
+// formats, so any program that has one can publish what another left.
+type Publisher interface {
+	// Kind is stored in each Pending and finds the publisher again.
+	Kind() string
+	// Publish makes p visible, whole, once, however often and by whomever it is
+	// called. It is called only for what a commit row lists. An error is retried
+	// for as long as the lane lives, unless it wraps ErrLostUpload.
+	Publish(ctx context.Context, p shardlake.Pending) error
+}
+
+// Sink opens one writer per lane. It is safe for concurrent use.
+type Sink[T any] interface {
+	Publisher
+	// Open does no I/O. The writer's first Write may.
+	Open(env *shardlake.Env) (Writer[T], error)
+}
+
+// Writer takes the rows of one lane. One goroutine calls it, in the order
+// Write* Seal Write* Seal ... Close.
+type Writer[T any] interface {
+	// Write takes a batch. Nothing of it is visible before Publish.
+	Write(ctx context.Context, b shardlake.Batch[T]) error
+	// Seal ends what was written since the last Seal as a list of complete,
+	// durable, invisible uploads: none if nothing was. From here on they outlive
+	// the writer, the sink and the process.
+	Seal(ctx context.Context) ([]shardlake.Pending, error)
+	// Buffered is the memory in bytes that the writer holds for rows not yet
+	// sealed, beyond what it borrowed with Env.Buffer.
+	Buffered() int64
+	// Close gives up what was written and not sealed, and must not touch what was
+	// sealed: a commit row may list it. A crash instead of Close leaves only
+	// invisible uploads, swept later. It is idempotent.
+	Close() error
+}
+
+// Sweeper is a Publisher that can remove uploads that no commit can refer to.
+type Sweeper interface {
+	Publisher
+	// Sweep aborts the uploads whose file name begins with prefix and for which
+	// dead is true. name is the last element of the object's key.
+	Sweep(ctx context.Context, prefix string, dead func(name string) bool) (int, error)
+}
+
+// Checker is a Sink that can tell mistakes of configuration without I/O. Run
+// asks before it starts anything and lists all answers.
+type Checker interface{ Check() error }

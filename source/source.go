@@ -1,0 +1,100 @@
+// Package source is the contract of what a pipeline reads, and Values, a source
+// over rows in memory.
+package source
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/shardlake/shardlake"
+)
+
+// ErrShardEnd is what a Fetcher returns, with the last records or without, when
+// a shard is closed and read to its end. The lane commits the end; only then are
+// the lanes that name it as a parent started. Windows that are still open are
+// closed, since the shard's keys go on in other lanes.
+var ErrShardEnd = errors.New("the shard is closed and read to its end")
+
+// Source lists lanes, fetches raw records and decodes them. Fetching and
+// decoding are apart because they run on two goroutines with a bounded channel
+// between them: the first waits for the network, the second computes.
+//
+// A Source makes no connection before Lanes is called.
+type Source[T any] interface {
+	// Check reports mistakes of configuration, all at once, without I/O.
+	Check() error
+	// Lanes lists what can be read now, open and closed. The pipeline calls it at
+	// the start, whenever a shard ends, and from time to time. It retries what is
+	// worth retrying; an error ends the run.
+	Lanes(ctx context.Context) (Listing, error)
+	// Open makes the fetcher of one lane, which reads what follows the given
+	// start. It does no I/O: the first Fetch may.
+	Open(lane Lane, from Start) (Fetcher, error)
+	// Decode makes the row of one record and tells when it happened. Its error is
+	// an answer like that of a stage: shardlake.ErrSkip, shardlake.Reject, or
+	// stop. It must be safe for concurrent use: all lanes share it. The row may
+	// share memory with the record.
+	Decode(r *shardlake.Record) (T, shardlake.Instant, error)
+}
+
+// Listing is the answer of Lanes.
+type Listing struct {
+	// Name tells people which stream this is, as in errors and dead letters.
+	Name string
+	// Identity tells apart everything that has ever been called Name: for Kinesis
+	// the stream's ARN and creation time. It becomes part of file names.
+	Identity string
+	Lanes    []Lane
+	// Begin is where the source is configured to begin, made concrete: records
+	// that arrived before it are not wanted. shardlake.Never wants all. It is
+	// asked for once in the life of an application; the first listing's value is
+	// kept in every lane's row, so a restart, a new shard or a later change of the
+	// configuration never moves it.
+	Begin shardlake.Instant
+}
+
+// Lane is one shard of a listing.
+type Lane struct {
+	// ID is unique within a commit store: for Kinesis the shard id.
+	ID string
+	// Parents are the lanes that must be read to their end before this one. A
+	// parent that is not in the listing and has no row is gone and not waited for.
+	Parents []string
+}
+
+// Start says where a fetcher begins.
+type Start struct {
+	// After is the last position that is done with. If it is the zero Position,
+	// Begin decides. If it is Partial, the record of After.Seq is fetched again
+	// and user records up to After are dropped.
+	After shardlake.Position
+	// Begin is the Listing.Begin of the application's first run.
+	Begin shardlake.Instant
+}
+
+// Fetcher reads one lane. One goroutine calls it.
+type Fetcher interface {
+	// Fetch blocks for the next records, in order, all after the last ones. It
+	// may return without records, to report lag. It returns soon after ctx ends.
+	//
+	// io.EOF, with or without records, ends a bounded lane for good and closes its
+	// windows; ErrShardEnd ends a closed shard. Any other error stops the lane: a
+	// fetcher retries what is worth retrying itself, without advancing. A crash
+	// after Fetch leaves nothing behind: the records come again.
+	Fetch(ctx context.Context) (Chunk, error)
+	// Close gives back what the fetcher holds. It is called once, after the last
+	// Fetch returned.
+	Close() error
+}
+
+// Chunk is one answer of a Fetcher.
+type Chunk struct {
+	Records []shardlake.Record
+	// Bytes is the memory that Records keep alive, for the task's budget; 0 lets
+	// the lane add up the payloads.
+	Bytes int64
+	// Behind is how far the end of this chunk is from the tip of the shard: 0 at
+	// the tip (MillisBehindLatest). Negative means unknown.
+	Behind time.Duration
+}
