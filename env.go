@@ -27,8 +27,9 @@ type Host struct {
 
 	// Attempt identifies the commit that is being prepared. Nil means none.
 	Attempt func() Attempt
-	// Dead takes a dead letter; nil if the program has no place for them.
-	Dead func(context.Context, DeadLetter) error
+	// Dead takes a dead letter and the record it was made of; nil if the program
+	// has no place for them.
+	Dead func(context.Context, *Record, DeadLetter) error
 	// Buffer lends and Recycle takes back memory of BufferSize bytes under the
 	// task's budget. Nil means plain allocation.
 	Buffer  func() []byte
@@ -168,6 +169,17 @@ func (e *Env) Snapshot() (map[string][]byte, error) {
 	return m, nil
 }
 
+// StateBytes adds up what the kept states say they hold: those with a method
+// Bytes() int64. Only the host calls it.
+func (e *Env) StateBytes() (n int64) {
+	for _, s := range e.l.kept {
+		if b, ok := s.(interface{ Bytes() int64 }); ok {
+			n += b.Bytes()
+		}
+	}
+	return n
+}
+
 // Go runs f until it returns; its context ends with the lane, and Close waits.
 func (e *Env) Go(f func(context.Context)) { e.l.wg.Go(func() { f(e.l.ctx) }) }
 
@@ -182,7 +194,7 @@ func (e *Env) Settle(ctx context.Context, stage string, r *Record, err error) er
 	case errors.Is(err, ErrSkip):
 		return nil
 	case isReject && e.l.Dead != nil:
-		return e.l.Dead(ctx, newDeadLetter(e.l.Source, e.l.Lane, e.Name(stage), r, rej.reason))
+		return e.l.Dead(ctx, r, newDeadLetter(e.l.Source, e.l.Lane, e.Name(stage), r, rej.reason))
 	case isReject:
 		return e.Fail(stage, r.Pos, err, "write p.Dead() to a folder so that refused rows have a place, or answer shardlake.ErrSkip")
 	}

@@ -1,0 +1,74 @@
+// Package codec turns the payload of a record into a row. A codec is any function
+// of the form func(*shardlake.Record) (T, error); it is passed to a source as it
+// stands, without type argument:
+//
+//	kinesis.Source(cfg, codec.JSON, Click.when)
+package codec
+
+import (
+	"bytes"
+	"encoding/json/jsontext"
+	"encoding/json/v2"
+	"errors"
+	"strings"
+	"unicode/utf8"
+
+	jsonv1 "encoding/json"
+
+	"github.com/shardlake/shardlake"
+)
+
+// JSON decodes one JSON document. What is not one becomes a dead letter: no
+// document or two, truncated, deeper than 10,000 levels, numbers that do not fit
+// their field, strings that are not UTF-8, a name given twice, a bare null.
+//
+// A byte order mark is passed over. Members without a field are ignored; names
+// must match in case. A lone surrogate escape becomes U+FFFD. Numbers that land
+// in an any come as json.Number with all their digits; in a float64 field they
+// are rounded as any float is.
+func JSON[T any](r *shardlake.Record) (v T, err error) {
+	data := bytes.TrimPrefix(r.Data, bom)
+	if !utf8.Valid(data) {
+		return v, shardlake.Reject(errors.New("json: the payload is not UTF-8"))
+	}
+	if err := json.Unmarshal(data, &v, lenient); err != nil {
+		var zero T
+		return zero, shardlake.Reject(describe(err, len(data)))
+	}
+	if k := jsontext.Value(data).Kind(); k == 'n' {
+		var zero T
+		return zero, shardlake.Reject(errors.New("json: the document is null"))
+	}
+	return v, nil
+}
+
+var bom = []byte("\xEF\xBB\xBF")
+
+// lenient is what JSON reads with; it is never changed. That bytes are UTF-8 is
+// known by then: what is allowed here are lone surrogate escapes.
+var lenient = json.JoinOptions(
+	jsontext.AllowInvalidUTF8(true),
+	json.WithUnmarshalers(json.UnmarshalFromFunc(keepDigits)),
+)
+
+// keepDigits is asked for each any: a number there would be a float64, which
+// rounds integers beyond 2^53.
+func keepDigits(d *jsontext.Decoder, v *any) error {
+	if d.PeekKind() != '0' {
+		return errors.ErrUnsupported
+	}
+	n, err := d.ReadValue()
+	if err == nil {
+		*v = jsonv1.Number(n)
+	}
+	return err
+}
+
+// describe keeps the position in the document and leaves the payload out.
+func describe(err error, size int) error {
+	if size == 0 {
+		return errors.New("json: the payload is empty")
+	}
+	// The library's own prefixes say which half of it found the fault.
+	return errors.New("json: " + strings.TrimPrefix(strings.TrimPrefix(err.Error(), "json: "), "jsontext: "))
+}

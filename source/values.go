@@ -1,0 +1,126 @@
+package source
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strconv"
+	"time"
+
+	"github.com/shardlake/shardlake"
+)
+
+// Slices is a source over rows in memory, one bounded lane per slice. It is for
+// tests and for small inputs. Values and Lanes make one.
+type Slices[T any] struct {
+	name  string
+	lanes [][]T
+	time  func(T) time.Time
+	key   func(T) string
+	fetch int
+}
+
+// Values is a source of one lane, "values-0", that holds the given rows. Event
+// time is 1970 unless At is called.
+func Values[T any](rows ...T) *Slices[T] { return Lanes(rows) }
+
+// Lanes is a source with one lane per slice, "values-0", "values-1", ...
+func Lanes[T any](lanes ...[]T) *Slices[T] {
+	return &Slices[T]{name: "values", lanes: lanes, fetch: 1000}
+}
+
+// At sets the time function.
+func (s *Slices[T]) At(at func(T) time.Time) *Slices[T] { s.time = at; return s }
+
+// Keyed sets the partition key of each row; by default it is the lane's number.
+func (s *Slices[T]) Keyed(key func(T) string) *Slices[T] { s.key = key; return s }
+
+// Fetching sets how many rows each fetch returns, 1,000 by default.
+func (s *Slices[T]) Fetching(n int) *Slices[T] { s.fetch = n; return s }
+
+// Called names the source and its lanes; "values" by default. Two sources of one
+// pipeline have two names.
+func (s *Slices[T]) Called(name string) *Slices[T] { s.name = name; return s }
+
+// Check reports a mistaken Fetching or name.
+func (s *Slices[T]) Check() error {
+	if s.fetch < 1 || s.name == "" {
+		return fmt.Errorf("source.Values: called %q, %d rows a fetch: want a name, and 1 or more", s.name, s.fetch)
+	}
+	return nil
+}
+
+// Lanes lists the slices.
+func (s *Slices[T]) Lanes(context.Context) (Listing, error) {
+	l := Listing{Name: s.name, Identity: s.name, Begin: shardlake.Never}
+	for i := range s.lanes {
+		l.Lanes = append(l.Lanes, Lane{ID: s.name + "-" + strconv.Itoa(i)})
+	}
+	return l, nil
+}
+
+// Open begins after a row.
+func (s *Slices[T]) Open(lane Lane, from Start) (Fetcher, error) {
+	for n := range s.lanes {
+		if lane.ID != s.name+"-"+strconv.Itoa(n) {
+			continue
+		}
+		at := 0
+		if !from.After.IsStart() {
+			var err error
+			if at, err = strconv.Atoi(from.After.Seq); err != nil || at < 0 || at > len(s.lanes[n]) {
+				return nil, fmt.Errorf("source.Values: position %v is not one of lane %s, which has %d rows", from.After, lane.ID, len(s.lanes[n]))
+			}
+		}
+		return &slicesFetcher[T]{s, n, at}, nil
+	}
+	return nil, fmt.Errorf("source.Values: no lane %q", lane.ID)
+}
+
+// Decode finds the row that a record stands for.
+func (s *Slices[T]) Decode(r *shardlake.Record) (v T, at shardlake.Instant, _ error) {
+	if len(r.Data) != 8 {
+		return v, 0, fmt.Errorf("source.Values: not my record: %v", r.Pos)
+	}
+	lane, i := int(r.Data[0])|int(r.Data[1])<<8|int(r.Data[2])<<16, int(r.Data[3])|int(r.Data[4])<<8|int(r.Data[5])<<16|int(r.Data[6])<<24|int(r.Data[7])<<32
+	v = s.lanes[lane][i]
+	if s.time != nil {
+		at = shardlake.At(s.time(v))
+	}
+	return v, at, nil
+}
+
+type slicesFetcher[T any] struct {
+	s    *Slices[T]
+	lane int
+	at   int
+}
+
+func (f *slicesFetcher[T]) Fetch(ctx context.Context) (Chunk, error) {
+	if err := ctx.Err(); err != nil {
+		return Chunk{}, err
+	}
+	rows := f.s.lanes[f.lane]
+	n := min(f.s.fetch, len(rows)-f.at)
+	if n <= 0 {
+		return Chunk{}, io.EOF
+	}
+	c := Chunk{Records: make([]shardlake.Record, n), Behind: -1}
+	where := make([]byte, 8*n)
+	key := strconv.Itoa(f.lane)
+	for k := range c.Records {
+		i, w := f.at+k, where[8*k:8*k+8:8*k+8]
+		w[0], w[1], w[2] = byte(f.lane), byte(f.lane>>8), byte(f.lane>>16)
+		w[3], w[4], w[5], w[6], w[7] = byte(i), byte(i>>8), byte(i>>16), byte(i>>24), byte(i>>32)
+		c.Records[k] = shardlake.Record{Pos: shardlake.Position{Seq: strconv.Itoa(i + 1)}, Key: key, Data: w}
+		if f.s.key != nil {
+			c.Records[k].Key = f.s.key(rows[i])
+		}
+	}
+	f.at += n
+	return c, nil
+}
+
+func (f *slicesFetcher[T]) Close() error { return nil }
+
+var _ Source[int] = (*Slices[int])(nil)
