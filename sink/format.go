@@ -56,9 +56,9 @@ type FileInfo struct {
 	MinTime, MaxTime shardlake.Instant // event times of the rows
 }
 
-// Pairs returns the file's metadata as readers find it in the Parquet footer, the
-// Avro header and, the first six of them, the object's metadata. Values are
-// ASCII but for application, stream and shard, which are the user's own.
+// Pairs returns the file's metadata as readers find it in the Parquet footer and
+// the Avro header. Values are ASCII but for stream and shard, which are whatever
+// the source calls them.
 func (f FileInfo) Pairs() [][2]string {
 	return [][2]string{
 		{"shardlake.application", f.Application},

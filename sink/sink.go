@@ -11,7 +11,8 @@ import (
 // Publisher makes sealed uploads of one kind visible. It knows neither rows nor
 // formats, so any program that has one can publish what another left.
 type Publisher interface {
-	// Kind is stored in each Pending and finds the publisher again.
+	// Kind is stored in each Pending and finds the publisher again: of the same
+	// kind if there is one, else one whose kind is the same up to the first colon.
 	Kind() string
 	// Publish makes p visible, whole, once, however often and by whomever it is
 	// called. It is called only for what a commit row lists. An error is retried

@@ -1,0 +1,161 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/shardlake/shardlake"
+	"github.com/shardlake/shardlake/source"
+)
+
+// batchRows is how many rows go through the stages at once: few enough for the
+// cache, enough to make the calls between stages cheap.
+const batchRows = 256
+
+// fetched is a chunk on its way to the lane, with the budget that it holds.
+type fetched struct {
+	source.Chunk
+	held int64
+	err  error
+}
+
+// fetch runs ahead of the lane by a bounded channel and the memory budget.
+func (l *lane[T]) fetch(ctx context.Context, f source.Fetcher, out chan<- fetched) {
+	defer func() {
+		if err := f.Close(); err != nil {
+			l.log.Warn("closing the fetcher failed", "error", err)
+		}
+	}()
+	var expect int64
+	for {
+		if err := l.p.mem.take(ctx, expect); err != nil {
+			return
+		}
+		c, err := l.fetchOnce(ctx, f)
+		held := c.Bytes
+		if held == 0 {
+			for i := range c.Records {
+				held += int64(len(c.Records[i].Data))
+			}
+		}
+		held += int64(len(c.Records)) * recordBytes
+		l.p.mem.adjust(held - expect)
+		if ctx.Err() != nil {
+			l.p.mem.adjust(-held)
+			return
+		}
+		select {
+		case out <- fetched{c, held, err}:
+		case <-ctx.Done():
+			l.p.mem.adjust(-held)
+			return
+		}
+		if err != nil {
+			return
+		}
+		// What comes next is probably like what came. The bound keeps one greedy lane
+		// from waiting for ever beside many small ones.
+		expect = min(held, l.p.cfg.Memory/4)
+	}
+}
+
+// recordBytes is what a shardlake.Record itself takes.
+const recordBytes = 96
+
+// fetchOnce turns a panic of the fetcher into an error.
+func (l *lane[T]) fetchOnce(ctx context.Context, f source.Fetcher) (c source.Chunk, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v", p)
+		}
+	}()
+	return f.Fetch(ctx)
+}
+
+// take decodes a chunk and pushes it, in batches.
+func (l *lane[T]) take(ctx context.Context, c fetched) error {
+	defer l.p.mem.adjust(-c.held)
+	l.stats.behind.Store(int64(c.Behind))
+	for recs := c.Records; len(recs) > 0; {
+		n := min(batchRows, len(recs))
+		if err := l.push(ctx, recs[:n:n]); err != nil {
+			return err
+		}
+		recs = recs[n:]
+	}
+	if len(c.Records) == 0 {
+		return nil
+	}
+	if err := l.mark(ctx, shardlake.Mark{Watermark: l.high}); err != nil {
+		return err
+	}
+	l.weigh()
+	return nil
+}
+
+// push decodes records into one batch and stamps watermarks.
+func (l *lane[T]) push(ctx context.Context, recs []shardlake.Record) error {
+	b := &l.batch
+	clear(b.Rows) // nothing of the last batch stays alive
+	b.Rows, b.Origins, b.Records = b.Rows[:0], b.Origins[:0], recs
+	bytes := 0
+	for i := range recs {
+		r := &recs[i]
+		l.decoding = i
+		v, at, err := l.src.Decode(r)
+		if err == nil && (at < shardlake.MinEventTime || at > shardlake.MaxEventTime) {
+			err = shardlake.Reject(errors.New("its event time lies outside of the years 0 to 9999"))
+		}
+		if err == nil {
+			l.high = max(l.high, at)
+			b.Rows, b.Origins = append(b.Rows, v), append(b.Origins, shardlake.Origin{Time: at, Record: int32(i)})
+		}
+		r.Watermark = l.high
+		if err != nil {
+			if err := l.env.Settle(ctx, "decode", r, err); err != nil {
+				return err
+			}
+		}
+		bytes += len(r.Data)
+	}
+	l.decoding = -1
+	if len(b.Rows) > 0 {
+		if err := l.in.Push(ctx, *b); err != nil {
+			return err
+		}
+	}
+	l.pos, l.since = recs[len(recs)-1].Pos, l.since+len(recs)
+	l.stats.records.Add(int64(len(recs)))
+	l.stats.bytes.Add(int64(bytes))
+	l.stats.watermark.Store(int64(l.high))
+	return nil
+}
+
+// mark goes through the rows' tree first: it may still make dead letters.
+func (l *lane[T]) mark(ctx context.Context, m shardlake.Mark) error {
+	if err := l.in.Mark(ctx, m); err != nil || l.dead == nil {
+		return err
+	}
+	return l.dead.Mark(ctx, m)
+}
+
+// bury is the Env's way to the dead-letter tree of this lane.
+func (l *lane[T]) bury(ctx context.Context, r *shardlake.Record, d shardlake.DeadLetter) error {
+	l.stats.dead.Add(1)
+	return l.dead.Push(ctx, shardlake.Batch[shardlake.DeadLetter]{
+		Rows:    []shardlake.DeadLetter{d},
+		Origins: []shardlake.Origin{{Time: max(l.high, shardlake.MinEventTime)}},
+		Records: []shardlake.Record{*r},
+	})
+}
+
+// weigh tells the budget what the lane's open files hold.
+func (l *lane[T]) weigh() {
+	held := l.env.StateBytes()
+	for _, w := range l.writers {
+		held += w.Buffered()
+	}
+	l.share.set(held)
+	l.stats.held.Store(held)
+}

@@ -1,0 +1,141 @@
+// Package kinesis reads Amazon Kinesis data streams by polling: one lane a shard,
+// parents before children, paced to what a shard gives.
+package kinesis
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/kinesis"
+
+	"github.com/shardlake/shardlake"
+)
+
+// Config says which stream is read and how. Region, endpoint and credentials come
+// from the SDK's usual places (AWS_REGION, AWS_ENDPOINT_URL_KINESIS, the task's
+// role, ...) unless set here.
+type Config struct {
+	Stream   string // name or ARN of the stream; an ARN may be of another account
+	Begin    Begin  // where an application begins on its first run; TrimHorizon by default
+	Region   string
+	Endpoint string // http is taken for loopback addresses only, unless AllowHTTP
+
+	AllowHTTP   bool
+	Credentials aws.CredentialsProvider
+	// HTTPClient replaces the default one, which is made for long polls of many
+	// shards and avoids a race of the SDK that breaks up to 6 % of large answers.
+	HTTPClient aws.HTTPClient
+	// Client replaces the SDK client altogether.
+	Client *kinesis.Client
+
+	// MultiStream makes lane ids "account:stream:created:shard", as Amazon's
+	// consumer library does where one application reads several streams. By
+	// default a lane's id is its shard's.
+	MultiStream bool
+	// Poll is the wait between calls when a shard has nothing new; 1 second by
+	// default, at least 200 ms. A shard that is behind is called up to 5 times a
+	// second, which is all that it allows its readers together.
+	Poll time.Duration
+	// Limit is the number of records asked for in a call; 10,000 by default, the
+	// most that the service allows. An answer holds at most 10 MiB.
+	Limit int
+	// Log takes what an operator should know. Silent by default.
+	Log *slog.Logger
+}
+
+// Begin is where an application begins on its first run. It is made concrete then
+// and kept in the lease rows: later runs go on where they were, and a shard that
+// is found later never begins anywhere else.
+type Begin struct {
+	latest bool
+	at     time.Time
+}
+
+// TrimHorizon begins with the oldest record that the stream holds. It is the
+// default: nothing is missed.
+func TrimHorizon() Begin { return Begin{} }
+
+// Latest begins with records that arrive from the first listing of shards on, by
+// the service's clock less a second.
+func Latest() Begin { return Begin{latest: true} }
+
+// AtTime begins with records that arrived at t or later.
+func AtTime(t time.Time) Begin { return Begin{at: t} }
+
+const (
+	minPoll  = 200 * time.Millisecond // 5 calls a second and shard
+	maxLimit = 10_000
+)
+
+func (c Config) withDefaults() Config {
+	if c.Poll == 0 {
+		c.Poll = time.Second
+	}
+	if c.Limit == 0 {
+		c.Limit = maxLimit
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	return c
+}
+
+func (c Config) validate() error {
+	var errs []error
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf("kinesis: "+format, args...)) }
+	if !validStream(c.Stream) {
+		bad("Stream %q: want a name of 1 to 128 letters, digits, dots, dashes and underscores, or the ARN of a stream", c.Stream)
+	}
+	if c.Poll < minPoll {
+		bad("Poll is %v: a shard takes 5 calls a second from all its readers together, so at least %v", c.Poll, minPoll)
+	}
+	if c.Limit < 1 || c.Limit > maxLimit {
+		bad("Limit is %d: want 1 to %d", c.Limit, maxLimit)
+	}
+	if !c.Begin.at.IsZero() && (shardlake.At(c.Begin.at) < 0 || shardlake.At(c.Begin.at) > shardlake.MaxEventTime) {
+		bad("Begin is %v: want a time after 1970", c.Begin.at)
+	}
+	if c.Endpoint != "" {
+		u, err := url.Parse(c.Endpoint)
+		switch {
+		case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
+			bad("Endpoint %q: want a URL like https://kinesis.eu-west-1.amazonaws.com", c.Endpoint)
+		case u.Scheme == "http" && !c.AllowHTTP && !loopback(u.Hostname()):
+			bad("Endpoint %q would send records and signatures in the clear: use https, or set AllowHTTP", c.Endpoint)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// isARN tells whether the stream is given by ARN.
+func isARN(s string) bool { return strings.HasPrefix(s, "arn:") }
+
+func validStream(s string) bool {
+	if isARN(s) {
+		parts := strings.SplitN(s, ":", 6)
+		if len(parts) != 6 || parts[2] != "kinesis" {
+			return false
+		}
+		var ok bool
+		if s, ok = strings.CutPrefix(parts[5], "stream/"); !ok {
+			return false
+		}
+	}
+	if s == "" || len(s) > 128 {
+		return false
+	}
+	return !strings.ContainsFunc(s, func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("_.-", r))
+	})
+}

@@ -1,0 +1,176 @@
+package kinesis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
+	"github.com/aws/aws-sdk-go-v2/service/kinesis"
+	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
+	"github.com/aws/smithy-go/middleware"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
+
+	"github.com/shardlake/shardlake"
+	"github.com/shardlake/shardlake/source"
+)
+
+// Lanes lists all shards of the stream, open and closed, and pages through them.
+func (r *reader) Lanes(ctx context.Context) (source.Listing, error) {
+	a, err := r.describe(ctx)
+	if err != nil {
+		return source.Listing{}, err
+	}
+	shards, now, err := r.shards(ctx)
+	if err != nil {
+		return source.Listing{}, err
+	}
+	l := source.Listing{Name: a.name, Identity: a.identity(), Begin: shardlake.Never}
+	switch {
+	case r.cfg.Begin.latest:
+		// By the service's clock; a second less, since it has full seconds only.
+		l.Begin = shardlake.At(now.Add(-time.Second))
+	case !r.cfg.Begin.at.IsZero():
+		l.Begin = shardlake.At(r.cfg.Begin.at)
+	}
+	for _, s := range shards {
+		lane := source.Lane{ID: r.laneID(a, aws.ToString(s.ShardId))}
+		for _, p := range []*string{s.ParentShardId, s.AdjacentParentShardId} {
+			if aws.ToString(p) != "" {
+				lane.Parents = append(lane.Parents, r.laneID(a, *p))
+			}
+		}
+		l.Lanes = append(l.Lanes, lane)
+	}
+	return l, nil
+}
+
+func (r *reader) laneID(a about, shard string) string {
+	if !r.cfg.MultiStream {
+		return shard
+	}
+	return fmt.Sprintf("%s:%s:%d:%s", a.account, a.name, a.created.Unix(), shard)
+}
+
+func shardOf(lane string) string { return lane[strings.LastIndexByte(lane, ':')+1:] }
+
+// describe asks once what the stream is. A stream that is deleted and made again
+// while this process runs has other shards, whose iterators fail.
+func (r *reader) describe(ctx context.Context) (about, error) {
+	r.mu.Lock()
+	a := r.about
+	r.mu.Unlock()
+	if a.arn != "" {
+		return a, nil
+	}
+	in := &kinesis.DescribeStreamSummaryInput{}
+	in.StreamName, in.StreamARN = r.naming()
+	out, err := call(ctx, r, "DescribeStreamSummary", func(c *kinesis.Client, ctx context.Context) (*kinesis.DescribeStreamSummaryOutput, error) {
+		return c.DescribeStreamSummary(ctx, in)
+	})
+	if err != nil {
+		return a, err
+	}
+	d := out.StreamDescriptionSummary
+	if d == nil || aws.ToString(d.StreamARN) == "" || d.StreamCreationTimestamp == nil {
+		return a, fmt.Errorf("kinesis DescribeStreamSummary of %s: the answer names no ARN or creation time: is the endpoint that of Kinesis?", r.cfg.Stream)
+	}
+	a = about{name: aws.ToString(d.StreamName), arn: *d.StreamARN, created: *d.StreamCreationTimestamp}
+	if parts := strings.SplitN(a.arn, ":", 6); len(parts) == 6 {
+		a.account = parts[4]
+	}
+	r.mu.Lock()
+	r.about = a
+	r.mu.Unlock()
+	return a, nil
+}
+
+func (r *reader) naming() (name, arn *string) {
+	if isARN(r.cfg.Stream) {
+		return nil, &r.cfg.Stream
+	}
+	return &r.cfg.Stream, nil
+}
+
+// shards pages through ListShards. A token says all that the first call said, and
+// the service refuses both together. now is the service's clock.
+func (r *reader) shards(ctx context.Context) (all []types.Shard, now time.Time, err error) {
+	for restarts := 0; ; restarts++ {
+		all, now, err = r.listOnce(ctx)
+		if _, stale := errors.AsType[*types.ExpiredNextTokenException](err); !stale || restarts == 3 {
+			return all, now, err
+		}
+	}
+}
+
+func (r *reader) listOnce(ctx context.Context) (all []types.Shard, now time.Time, _ error) {
+	seen := map[string]bool{}
+	in := &kinesis.ListShardsInput{}
+	in.StreamName, in.StreamARN = r.naming()
+	for {
+		out, err := call(ctx, r, "ListShards", func(c *kinesis.Client, ctx context.Context) (*kinesis.ListShardsOutput, error) {
+			return c.ListShards(ctx, in)
+		})
+		if err != nil {
+			return nil, now, err
+		}
+		if now.IsZero() {
+			now = serviceTime(out.ResultMetadata)
+		}
+		for _, s := range out.Shards {
+			// Pages may overlap while the stream is resharded.
+			if id := aws.ToString(s.ShardId); id != "" && !seen[id] {
+				seen[id] = true
+				all = append(all, s)
+			}
+		}
+		if aws.ToString(out.NextToken) == "" {
+			return all, now, nil
+		}
+		in = &kinesis.ListShardsInput{NextToken: out.NextToken}
+	}
+}
+
+// serviceTime is the Date of an answer, or this machine's clock without one.
+func serviceTime(m middleware.Metadata) time.Time {
+	if resp, ok := awsmiddleware.GetRawResponse(m).(*smithyhttp.Response); ok {
+		if t, err := http.ParseTime(resp.Header.Get("Date")); err == nil {
+			return t
+		}
+	}
+	return time.Now()
+}
+
+// callTries is about two minutes of a service that does not answer.
+const callTries = 30
+
+// call repeats a call that describes the stream until it is answered or refused.
+func call[Out any](ctx context.Context, r *reader, name string, f func(*kinesis.Client, context.Context) (Out, error)) (Out, error) {
+	var none Out
+	for try := 1; ; try++ {
+		c, err := r.connect(ctx)
+		if err != nil {
+			return none, err
+		}
+		tctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+		out, err := f(c, tctx)
+		cancel()
+		if err == nil {
+			return out, nil
+		}
+		if ctx.Err() != nil || judge(err) == refused || try == callTries {
+			return none, explain(name, r.cfg.Stream, err)
+		}
+		if _, stale := errors.AsType[*types.ExpiredNextTokenException](err); stale {
+			return none, err
+		}
+		r.cfg.Log.Warn("kinesis did not answer; trying again", "call", name, "error", err, "try", try)
+		if err := sleep(ctx, backoff(try)); err != nil {
+			return none, err
+		}
+	}
+}

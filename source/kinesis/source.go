@@ -1,0 +1,81 @@
+package kinesis
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/kinesis"
+
+	"github.com/shardlake/shardlake"
+	"github.com/shardlake/shardlake/source"
+)
+
+// Source reads a stream. The codec makes a row of a record, as codec.JSON does;
+// when tells a row's event time. The row's type comes from when; with a nil when,
+// event time is the time of arrival, and the codec needs its type written:
+//
+//	kinesis.Source(kinesis.Config{Stream: "clicks"}, codec.JSON, Click.when)
+//	kinesis.Source(kinesis.Config{Stream: "clicks"}, codec.JSON[Click], nil)
+//
+// It makes no connection before it is run.
+func Source[T any](cfg Config, codec func(*shardlake.Record) (T, error), when func(T) time.Time) source.Source[T] {
+	return &stream[T]{reader: reader{cfg: cfg.withDefaults()}, codec: codec, when: when}
+}
+
+// stream is the typed half of a source; reader is all that talks to the service.
+type stream[T any] struct {
+	reader
+	codec func(*shardlake.Record) (T, error)
+	when  func(T) time.Time
+}
+
+// reader lists and opens shards.
+type reader struct {
+	cfg Config
+
+	mu     sync.Mutex // of what follows
+	client *kinesis.Client
+	about  about
+}
+
+// about is what a stream is, learnt once.
+type about struct {
+	name, arn, account string
+	created            time.Time
+}
+
+// identity tells apart a stream and another one made later under its name.
+func (a about) identity() string { return fmt.Sprintf("%s@%d", a.arn, a.created.UnixMilli()) }
+
+// Check reports mistakes of configuration.
+func (s *stream[T]) Check() error {
+	err := s.cfg.validate()
+	if s.codec == nil {
+		err = errors.Join(err, errors.New("kinesis: the source has no codec: pass one, like codec.JSON"))
+	}
+	return err
+}
+
+// Decode makes the row of a record.
+func (s *stream[T]) Decode(r *shardlake.Record) (T, shardlake.Instant, error) {
+	v, err := s.codec(r)
+	if err != nil || s.when == nil {
+		return v, r.Arrived, err
+	}
+	t := s.when(v)
+	// UnixMicro wraps silently far out; the lane refuses anything near that.
+	switch y := t.Year(); {
+	case y < 0:
+		return v, shardlake.MinEventTime - 1, nil
+	case y > 9999:
+		return v, shardlake.MaxEventTime + 1, nil
+	}
+	return v, shardlake.At(t), nil
+}
+
+// Open makes the fetcher of a shard.
+func (s *stream[T]) Open(lane source.Lane, from source.Start) (source.Fetcher, error) {
+	return newFetcher(&s.reader, lane.ID, from), nil
+}
