@@ -155,7 +155,8 @@ func (s *Store) load(key, id string) (*journal, error) {
 	return j, nil
 }
 
-// usable is load for calls that must not touch a spoiled upload.
+// usable is load for calls that must not touch a spoiled upload. They fail with
+// sink.ErrRefused, which ends the attempt.
 func (s *Store) usable(key, id string) (*journal, error) {
 	s.mu.Lock()
 	_, bad := s.spoiled[id]
@@ -168,7 +169,7 @@ func (s *Store) usable(key, id string) (*journal, error) {
 		j.spoiled = "an earlier fsync failed"
 	}
 	if j.spoiled != "" {
-		return nil, fmt.Errorf("dir: upload %s of %s is spoiled: %s; a second fsync would prove nothing: its rows must be read again", id, key, j.spoiled)
+		return nil, refusedf("upload %s of %s is spoiled: %s; a second fsync would prove nothing: mend the disk, and let its rows be read again", id, key, j.spoiled)
 	}
 	return j, nil
 }
