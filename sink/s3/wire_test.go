@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -126,6 +127,37 @@ func TestBodyIsNotKept(t *testing.T) {
 	}
 	clear(b)
 	<-late.done
+}
+
+// TestPartsAreNotCopied sees that a part is sent from the memory it lies in.
+func TestPartsAreNotCopied(t *testing.T) {
+	s := s3.Bucket(s3.Config{Bucket: "lake", AWS: noFiles, Credentials: &rotating{}, HTTPClient: drain{}})
+	body := sink.NewChunks(make([]byte, 8<<20))
+	put := func() {
+		if _, err := s.PutPart(t.Context(), "raw/x", "u", 1, body); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put() // makes the client
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	put()
+	runtime.ReadMemStats(&after)
+	if n := after.TotalAlloc - before.TotalAlloc; n > 1<<20 {
+		t.Errorf("%d bytes allocated to send a part of 8 MiB", n)
+	}
+}
+
+// drain takes every request.
+type drain struct{}
+
+func (drain) Do(r *http.Request) (*http.Response, error) {
+	if _, err := io.Copy(io.Discard, r.Body); err != nil {
+		return nil, err
+	}
+	a := reply(200, "", "ETag", `"e"`)
+	a.Request = r
+	return a, nil
 }
 
 // brokenBody fails while it is read.
