@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -108,12 +110,12 @@ func (l *lane[T]) awaitPublished(ctx context.Context) error {
 // publisher of each kind, not the sink that made the upload. It goes on for as
 // long as the lane lives: the rows are committed, and nobody else may give up.
 func (l *lane[T]) publish(ctx context.Context, row lease.Row) error {
-	if len(row.Pending) == 0 {
+	if len(row.Pending) == 0 && !row.Ended {
 		return nil
 	}
 	g, gctx := errgroup.WithContext(ctx)
 	for _, u := range row.Pending {
-		pub := l.p.kinds[u.Kind]
+		pub := l.p.publisher(u.Kind)
 		if pub == nil {
 			return l.fail("publish", fmt.Errorf("no publisher of kind %q", u.Kind),
 				"its sink has left the program: add a store of that kind to Config.Publishers")
@@ -124,7 +126,12 @@ func (l *lane[T]) publish(ctx context.Context, row lease.Row) error {
 		return l.fail("publish", err, "")
 	}
 	l.stats.files.Add(int64(len(row.Pending)))
-	for try := 1; ; try++ {
+	if row.Ended {
+		// Nobody will have the lane again once the list is empty, and this owner makes
+		// no upload any more: what is unfinished now is left over, its own too.
+		l.sweep(ctx, l.attempt.FilePrefix()+"-", row.Fence+1)
+	}
+	for try := 1; len(row.Pending) > 0; try++ {
 		err := l.p.cfg.Leases.Clear(ctx, row)
 		if err == nil {
 			return nil
@@ -134,6 +141,7 @@ func (l *lane[T]) publish(ctx context.Context, row lease.Row) error {
 		}
 		l.log.Warn("the list of published files was not cleared; trying again", "error", err, "try", try)
 	}
+	return nil
 }
 
 // lostAfter is how long an upload must stay lost before it is believed: another
@@ -169,26 +177,41 @@ func (l *lane[T]) publishOne(ctx context.Context, pub sink.Publisher, u shardlak
 	}
 }
 
-// sweep removes uploads that earlier owners of the lane left behind. Those of a
-// lower fence can no longer be committed, since the row has a new token, and none
-// of them is pending, since all that was has been published.
-func (l *lane[T]) sweep(ctx context.Context, prefix string, fence uint64) {
-	for kind, pub := range l.p.kinds {
-		s, ok := pub.(sink.Sweeper)
+// sweep removes uploads that earlier owners of the lane left behind: those with a
+// fence lower than below. They can no longer be committed, since the row has a
+// new token, and none of them is pending, since all that was has been published.
+func (l *lane[T]) sweep(ctx context.Context, prefix string, below uint64) {
+	for _, s := range l.p.sinks {
+		s, ok := s.(sink.Sweeper)
 		if !ok {
 			continue
 		}
 		n, err := s.Sweep(ctx, prefix, func(name string) bool {
 			f, ok := fenceOf(name, prefix)
-			return ok && f < fence
+			return ok && f < below
 		})
 		if err != nil && ctx.Err() == nil {
-			l.log.Warn("sweeping unfinished uploads failed; they cost money until the next start or the bucket's lifecycle rule", "kind", kind, "error", err)
+			l.log.Warn("sweeping unfinished uploads failed; they cost money until the next start or the bucket's lifecycle rule", "kind", s.Kind(), "error", err)
 		}
 		if n > 0 {
-			l.log.Info("swept unfinished uploads of earlier owners", "kind", kind, "uploads", n)
+			l.log.Info("swept unfinished uploads of earlier owners", "kind", s.Kind(), "uploads", n)
 		}
 	}
+}
+
+// publisher finds who can publish an upload of a kind: the sink that made it, or
+// one like it at another place.
+func (p *Pipeline) publisher(kind string) sink.Publisher {
+	if pub, ok := p.kinds[kind]; ok {
+		return pub
+	}
+	scheme, _, _ := strings.Cut(kind, ":")
+	for _, k := range slices.Sorted(maps.Keys(p.kinds)) {
+		if s, _, _ := strings.Cut(k, ":"); s == scheme {
+			return p.kinds[k]
+		}
+	}
+	return nil
 }
 
 // fenceOf reads the fence from a name that Attempt.FileName made.

@@ -9,6 +9,7 @@ import (
 	"hash/fnv"
 	"io"
 	"log/slog"
+	"runtime/debug"
 	"time"
 
 	"github.com/shardlake/shardlake"
@@ -161,7 +162,8 @@ func (l *lane[T]) close(err *error, panicked any) {
 		l.env.Close()
 	}
 	if panicked != nil {
-		what, pos := "a stage or sink, in what follows", l.pos
+		l.log.Error("a panic ended the lane", "panic", panicked, "stack", string(debug.Stack()))
+		what, pos := "behind", l.pos
 		if i := l.decoding; i >= 0 && i < len(l.batch.Records) {
 			what, pos = "decode", l.batch.Records[i].Pos
 		}

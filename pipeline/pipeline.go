@@ -36,7 +36,7 @@ type Pipeline struct {
 	reads []reader
 	dead  *node[shardlake.DeadLetter]
 	kinds map[string]sink.Publisher
-	sinks []any
+	sinks []sink.Publisher
 	errs  []error
 	mem   *memory
 	slots chan struct{} // publishing calls at once, of all lanes
