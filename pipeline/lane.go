@@ -73,7 +73,8 @@ func (r *root[T]) run(ctx context.Context, run *runner, stream string, id source
 	// Before anything else: the last owner may have died between its commit and
 	// the end of publishing.
 	l.stats.is("publishing")
-	if err := l.publish(ctx, l.row); err != nil {
+	pub := l.publishing()
+	if err := pub.run(ctx); err != nil {
 		return err
 	}
 	l.row.Pending = nil
@@ -88,8 +89,7 @@ func (r *root[T]) run(ctx context.Context, run *runner, stream string, id source
 		return l.fail("resume", fmt.Errorf("no stage claims the kept state %q", keys),
 			"give the stage its old name with stage.Named, or start under another Application")
 	}
-	prefix, fence := l.attempt.FilePrefix()+"-", l.row.Fence
-	l.env.Go(func(ctx context.Context) { l.sweep(ctx, prefix, fence) })
+	l.env.Go(func(ctx context.Context) { pub.sweep(ctx, pub.row.Fence) })
 	f, err := r.src.Open(id, source.Start{After: l.row.Pos, Begin: l.row.Begin})
 	if err != nil {
 		return l.fail("open", err, "")

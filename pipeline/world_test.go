@@ -160,8 +160,8 @@ func (p *process) look() error {
 	return p.check(visible)
 }
 
-func (p *process) store() sink.Store   { return &mortalStore{p.lake, p} }
-func (p *process) table() lease.Store  { return &mortalLeases{p.leases, p} }
+func (p *process) store() sink.Store  { return &mortalStore{p.lake, p} }
+func (p *process) table() lease.Store { return &mortalLeases{p.leases, p} }
 func (p *process) folder(prefix string) sink.Folder {
 	return sink.Folder{Store: p.store(), Prefix: prefix, FileBytes: 700}
 }

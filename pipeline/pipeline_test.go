@@ -1,0 +1,622 @@
+package pipeline_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/shardlake/shardlake"
+	"github.com/shardlake/shardlake/pipeline"
+	"github.com/shardlake/shardlake/pipeline/lease"
+	"github.com/shardlake/shardlake/sink"
+	"github.com/shardlake/shardlake/sink/sinktest"
+	"github.com/shardlake/shardlake/source"
+	"github.com/shardlake/shardlake/stage"
+)
+
+// A run that reads everything returns nil, and every sink has its rows.
+func TestRun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var odd sink.Collect[string]
+		p := pipeline.New(pipeline.Config{})
+		p.Read(source.Lanes([]int{1, 2, 3}, []int{4, 5})).
+			Via(stage.Filter(func(n int) bool { return n%2 == 1 }).
+				Then(stage.Map(func(n int) string { return fmt.Sprint("#", n) }))).
+			Into(&odd)
+		if err := p.Run(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		got := odd.Rows()
+		slices.Sort(got)
+		if !slices.Equal(got, []string{"#1", "#3", "#5"}) {
+			t.Error(got)
+		}
+		for _, l := range p.Status().Lanes {
+			if l.State != "ended" || l.Number != 1 {
+				t.Errorf("%+v", l)
+			}
+		}
+		if m := p.Status(); m.Memory != 0 {
+			t.Errorf("%d bytes of the budget are still in use", m.Memory)
+		}
+	})
+}
+
+// Every mistake of a graph is an error of Run, and all come at once.
+func TestMistakesComeTogether(t *testing.T) {
+	lake := &sinktest.Memory{}
+	p := pipeline.New(pipeline.Config{Memory: 1, CommitRecords: -1})
+	in := p.Read(source.Values(1, 2))
+	in.Via(stage.Map(func(n int) string { return "" })) // goes nowhere
+	in.Via((stage.Stage[int, int])(nil)).Into(sink.Discard[int]{})
+	in.Write(lake.Folder("../up"), jsonl)
+	in.Write(lake.Folder("a"), jsonl)
+	in.Write(lake.Folder("a"), jsonl)
+	in.Write(lake.Folder("b").By(sink.Day("x y")), jsonl)
+	in.Write(sink.Folder{Prefix: "no store"}, jsonl)
+	p.Read((source.Source[int])(nil))
+	err := p.Run(t.Context())
+	if err == nil {
+		t.Fatal("no error")
+	}
+	for _, want := range []string{"Memory is 1 bytes", "CommitRecords is -1", "goes nowhere", "Via(nil)", `folder "../up"`, "two streams are written to", `"x y"`, "no store", "Read(nil)"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("the error does not tell of %q:\n%v", want, err)
+		}
+	}
+}
+
+func TestNothingRead(t *testing.T) {
+	if err := pipeline.New(pipeline.Config{}).Run(t.Context()); err == nil || !strings.Contains(err.Error(), "nothing is read") {
+		t.Error(err)
+	}
+}
+
+// Two stages with state of one row type need names: else which is which would
+// depend on where they stand.
+func TestTwoStatesOfOneName(t *testing.T) {
+	build := func(name string) error {
+		p := pipeline.New(pipeline.Config{})
+		in := p.Read(source.Values(events(5, 1)...).At(event.when))
+		in.Via(perMinute()).Into(sink.Discard[perKey]{})
+		second := perMinute()
+		if name != "" {
+			second = stage.Named(name, second)
+		}
+		in.Via(second).Into(sink.Discard[perKey]{})
+		return p.Run(t.Context())
+	}
+	if err := build(""); err == nil || !strings.Contains(err.Error(), "stage.Named") {
+		t.Error(err)
+	}
+	if err := build("again"); err != nil {
+		t.Error(err)
+	}
+}
+
+// A pipeline runs once, and what is added to it while it runs is an error, not a
+// surprise.
+func TestRunsOnce(t *testing.T) {
+	p := pipeline.New(pipeline.Config{})
+	in := p.Read(source.Values(1))
+	in.Via(stage.Inspect(func(int) { in.Into(sink.Discard[int]{}) })).Into(sink.Discard[int]{})
+	if err := p.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "while the pipeline ran") {
+		t.Error(err)
+	}
+	if err := p.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "has been run") {
+		t.Error(err)
+	}
+}
+
+// A branch that edits its rows in place cannot change what its sibling sees.
+func TestBranchesDoNotShareRows(t *testing.T) {
+	var evens, all sink.Collect[int]
+	p := pipeline.New(pipeline.Config{})
+	in := p.Read(source.Values(1, 2, 3, 4, 5, 6))
+	in.Via(stage.Filter(func(n int) bool { return n%2 == 0 })).Into(&evens) // compacts in place
+	in.Into(&all)
+	if err := p.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(all.Rows(), []int{1, 2, 3, 4, 5, 6}) || !slices.Equal(evens.Rows(), []int{2, 4, 6}) {
+		t.Error(all.Rows(), evens.Rows())
+	}
+}
+
+// The three answers of a user function, and what happens without a place for
+// dead letters.
+func TestAnswers(t *testing.T) {
+	stop := errors.New("stop here")
+	run := func(dead bool, answer error) (got []int, letters []shardlake.DeadLetter, err error) {
+		var rows sink.Collect[int]
+		var graves sink.Collect[shardlake.DeadLetter]
+		p := pipeline.New(pipeline.Config{})
+		p.Read(source.Values(1, 2, 3).Keyed(func(n int) string { return fmt.Sprint("k", n) })).
+			Via(stage.Named("check", stage.TryMap(func(n int) (int, error) {
+				if n == 2 {
+					return 0, answer
+				}
+				return n, nil
+			}))).Into(&rows)
+		if dead {
+			p.Dead().Into(&graves)
+		}
+		err = p.Run(t.Context())
+		return rows.Rows(), graves.Rows(), err
+	}
+
+	got, letters, err := run(true, fmt.Errorf("wrapped: %w", shardlake.ErrSkip))
+	if err != nil || !slices.Equal(got, []int{1, 3}) || len(letters) != 0 {
+		t.Error("skip:", got, letters, err)
+	}
+	got, letters, err = run(true, shardlake.Reject(errors.New("odd \xff one")))
+	if err != nil || !slices.Equal(got, []int{1, 3}) || len(letters) != 1 {
+		t.Fatal("reject:", got, letters, err)
+	}
+	if d := letters[0]; d.Lane != "values-0" || d.Seq != "2" || d.Key != "k2" || d.Stage != "check" || d.Reason != "odd \uFFFD one" || d.Source != "values" || len(d.Data) == 0 {
+		t.Errorf("%+v", d)
+	}
+	_, _, err = run(false, shardlake.Reject(errors.New("odd")))
+	if err == nil || !strings.Contains(err.Error(), "p.Dead()") {
+		t.Error("reject without a place:", err)
+	}
+	got, _, err = run(true, stop)
+	var at *pipeline.Error
+	if !errors.Is(err, stop) || !errors.As(err, &at) || at.Stage != "check" || at.Lane != "values-0" || at.Pos.Seq != "2" || at.Remedy == "" || len(got) != 0 {
+		t.Errorf("stop: %v %+v %v", got, at, err)
+	}
+}
+
+// A panic anywhere in user code ends in an error that says where; the process
+// lives on.
+func TestPanicsBecomeErrors(t *testing.T) {
+	boom := func(n int) int {
+		if n == 2 {
+			panic("boom")
+		}
+		return n
+	}
+	for name, build := range map[string]func(*pipeline.Pipeline){
+		"map(": func(p *pipeline.Pipeline) {
+			p.Read(source.Values(1, 2, 3)).Via(stage.Map(boom)).Into(sink.Discard[int]{})
+		},
+		"filter(": func(p *pipeline.Pipeline) {
+			p.Read(source.Values(1, 2, 3)).Via(stage.Filter(func(n int) bool { return boom(n) > 0 })).Into(sink.Discard[int]{})
+		},
+		"async(": func(p *pipeline.Pipeline) {
+			p.Read(source.Values(1, 2, 3)).Via(stage.Async(2, func(_ context.Context, n int) (int, error) { return boom(n), nil })).Into(sink.Discard[int]{})
+		},
+		"decode": func(p *pipeline.Pipeline) { p.Read(panicky{source.Values(1, 2, 3)}).Into(sink.Discard[int]{}) },
+		"fetch":  func(p *pipeline.Pipeline) { p.Read(badFetch{source.Values(1, 2, 3)}).Into(sink.Discard[int]{}) },
+		"behind": func(p *pipeline.Pipeline) { p.Read(source.Values(1, 2, 3)).Into(badSink{}) },
+	} {
+		p := pipeline.New(pipeline.Config{})
+		build(p)
+		err := p.Run(t.Context())
+		var at *pipeline.Error
+		if !errors.As(err, &at) || !strings.HasPrefix(at.Stage, name) || at.Lane != "values-0" || !strings.Contains(err.Error(), "boom") {
+			t.Errorf("%s: %v", name, err)
+		}
+		if p.Status().Memory != 0 {
+			t.Errorf("%s: %d bytes of the budget are lost", name, p.Status().Memory)
+		}
+	}
+}
+
+type panicky struct{ *source.Slices[int] }
+
+func (s panicky) Decode(r *shardlake.Record) (int, shardlake.Instant, error) {
+	if r.Pos.Seq == "2" {
+		panic("boom")
+	}
+	return s.Slices.Decode(r)
+}
+
+type badFetch struct{ *source.Slices[int] }
+
+func (badFetch) Open(source.Lane, source.Start) (source.Fetcher, error) { return badFetcher{}, nil }
+
+type badFetcher struct{}
+
+func (badFetcher) Fetch(context.Context) (source.Chunk, error) { panic("boom") }
+func (badFetcher) Close() error                                { return nil }
+
+type badSink struct{ sink.Discard[int] }
+
+func (badSink) Open(*shardlake.Env) (sink.Writer[int], error) { return badWriter{}, nil }
+
+type badWriter struct{}
+
+func (badWriter) Write(context.Context, shardlake.Batch[int]) error { panic("boom") }
+func (badWriter) Seal(context.Context) ([]shardlake.Pending, error) { return nil, nil }
+func (badWriter) Buffered() int64                                   { return 0 }
+func (badWriter) Close() error                                      { return nil }
+
+// endless is a source whose lane never ends: what a live stream looks like.
+type endless struct {
+	*source.Slices[event]
+	each time.Duration
+}
+
+func (e endless) Open(l source.Lane, from source.Start) (source.Fetcher, error) {
+	f, err := e.Slices.Open(l, from)
+	return &endlessFetcher{f, e.each}, err
+}
+
+type endlessFetcher struct {
+	source.Fetcher
+	each time.Duration
+}
+
+func (f *endlessFetcher) Fetch(ctx context.Context) (source.Chunk, error) {
+	t := time.NewTimer(f.each)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return source.Chunk{}, ctx.Err()
+	case <-t.C:
+	}
+	c, err := f.Fetcher.Fetch(ctx)
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	return c, err
+}
+
+// When the context ends, what was read is committed, published and released, and
+// Run returns nil. Nothing is read twice afterwards.
+func TestStopCommitsWhatItHolds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		src := endless{source.Values(events(40, 1)...).At(event.when).Fetching(3), 100 * time.Millisecond}
+		ctx, cancel := context.WithTimeout(t.Context(), 550*time.Millisecond)
+		defer cancel()
+		p := pipeline.New(pipeline.Config{Leases: w.leases})
+		p.Read(src).Write(w.lake.Folder("raw"), jsonl)
+		if err := p.Run(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if got := rows(w.lake.Objects()); len(got) != 15 {
+			t.Errorf("%d rows are visible, want the 15 that were read", len(got))
+		}
+		all, err := w.leases.List(t.Context())
+		if err != nil || len(all) != 1 || all[0].Owner != "" || all[0].Pos.Seq != "15" || len(all[0].Pending) != 0 {
+			t.Errorf("%+v %v", all, err)
+		}
+		if st := p.Status(); st.Lanes[0].State != "released" {
+			t.Errorf("%+v", st)
+		}
+	})
+}
+
+// With the store out, a stop ends within its budget, with an error and without a
+// false position.
+func TestStopWithTheStoreOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		down := &process{world: w, fail: 1}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		p := pipeline.New(pipeline.Config{Leases: w.leases, StopTimeout: 10 * time.Second})
+		p.Read(source.Source[event](endless{source.Values(events(40, 1)...).At(event.when).Fetching(3), 100 * time.Millisecond})).
+			Write(down.folder("raw"), jsonl)
+		began := time.Now()
+		err := p.Run(ctx)
+		if took := time.Since(began); err == nil || took > 15*time.Second {
+			t.Errorf("after %v: %v", took, err)
+		}
+		all, _ := w.leases.List(t.Context())
+		if !all[0].Pos.IsStart() {
+			t.Errorf("the position moved to %v though nothing is stored", all[0].Pos)
+		}
+	})
+}
+
+// User code that ignores its context cannot hold the process.
+func TestStopWithUserCodeThatHangs(t *testing.T) {
+	hang := make(chan struct{})
+	defer close(hang)
+	ctx, cancel := context.WithCancel(t.Context())
+	p := pipeline.New(pipeline.Config{StopTimeout: time.Millisecond})
+	p.Read(source.Values(1)).Via(stage.Map(func(n int) int { cancel(); <-hang; return n })).Into(sink.Discard[int]{})
+	if err := p.Run(ctx); err == nil || !strings.Contains(err.Error(), "does not return") {
+		t.Error(err)
+	}
+}
+
+// One lane's failure stops the run, but the others commit what they hold.
+func TestOneLaneFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		p := pipeline.New(pipeline.Config{Leases: w.leases})
+		p.Read(source.Source[event](endless{source.Lanes(events(3, 1), events(9, 2)).At(event.when).Fetching(3), time.Second})).
+			Via(stage.TryFilter(func(e event) (bool, error) {
+				if e.ID == 2006 {
+					return false, errors.New("bad luck")
+				}
+				return true, nil
+			})).
+			Write(w.lake.Folder("raw"), jsonl)
+		if err := p.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "bad luck") {
+			t.Fatal(err)
+		}
+		if got := rows(w.lake.Objects()); len(got) != 3 {
+			t.Errorf("%d rows of the good lane are visible, want 3", len(got))
+		}
+	})
+}
+
+// A worker that slept while another took the lane commits nothing.
+func TestZombie(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		wanted := want(events(40, 1))
+		w := newWorld(t)
+		w.check = func(visible map[string][]byte) error { return within(rows(visible), wanted) }
+		zombie := &process{world: w}
+		slept := false
+		p := pipeline.New(pipeline.Config{Leases: sleepy{zombie.table(), func() {
+			if !slept {
+				slept = true
+				(&process{world: w}).run(boundaries{3, 4}, events(40, 1))
+			}
+		}}, CommitRecords: 10})
+		build(p, source.Lanes(events(40, 1)).At(event.when).Fetching(5), zombie.folder)
+		if err := p.Run(t.Context()); !errors.Is(err, lease.ErrLost) {
+			t.Fatal(err)
+		}
+		if got := rows(w.lake.Objects()); !maps.Equal(got, wanted) {
+			t.Fatal(diff(got, wanted))
+		}
+	})
+}
+
+type sleepy struct {
+	lease.Store
+	sleep func()
+}
+
+func (s sleepy) Commit(ctx context.Context, r lease.Row) error {
+	s.sleep()
+	return s.Store.Commit(ctx, r)
+}
+
+// The committed watermark, not the rows read since, makes a row late.
+func TestWatermarkIsPartOfTheCommit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		in := []event{{ID: 1, Sec: 0}, {ID: 2, Sec: 200}, {ID: 3, Sec: 10}}
+		w := newWorld(t)
+		first := &process{world: w}
+		ctx, cancel := context.WithCancel(t.Context())
+		first.die = cancel
+		p := pipeline.New(pipeline.Config{Leases: diesAfterCommit{first.table(), first}, CommitRecords: 2})
+		build(p, source.Lanes(in).At(event.when).Fetching(2), first.folder)
+		if err := p.Run(ctx); !first.dead {
+			t.Fatal(err)
+		}
+		(&process{world: w}).run(boundaries{1, 1}, in)
+		got := rows(w.lake.Objects())
+		if !maps.Equal(got, want(in)) || got[fmt.Sprintf("dead values-0 3 %v", shardlake.ErrLate)] != 1 {
+			t.Error(got)
+		}
+	})
+}
+
+type diesAfterCommit struct {
+	lease.Store
+	p *process
+}
+
+func (s diesAfterCommit) Commit(ctx context.Context, r lease.Row) error {
+	err := s.Store.Commit(ctx, r)
+	s.p.mu.Lock()
+	defer s.p.mu.Unlock()
+	s.p.dead = true
+	s.p.die()
+	return err
+}
+
+// State that no stage claims stops the lane: it is not dropped in silence.
+func TestOrphanedState(t *testing.T) {
+	store := new(lease.Memory)
+	if err := store.Create(t.Context(), lease.Row{Lane: "values-0", Source: "values", Begin: shardlake.Never, State: map[string][]byte{"aggregate Old": []byte(`{}`)}}); err != nil {
+		t.Fatal(err)
+	}
+	p := pipeline.New(pipeline.Config{Leases: store})
+	p.Read(source.Values(1)).Into(sink.Discard[int]{})
+	if err := p.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "aggregate Old") {
+		t.Error(err)
+	}
+}
+
+// A pending upload whose sink has left the program is published by any store of
+// its kind; without one the lane says so.
+func TestPendingWithoutItsSink(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		first := &process{world: w}
+		ctx, cancel := context.WithCancel(t.Context())
+		first.die = cancel
+		p := pipeline.New(pipeline.Config{Leases: diesAfterCommit{first.table(), first}})
+		p.Read(source.Lanes(events(5, 1)).At(event.when)).Write(first.folder("old"), jsonl)
+		if err := p.Run(ctx); !first.dead || len(w.lake.Objects()) != 0 {
+			t.Fatal(err, w.lake.Objects())
+		}
+		again := func(pubs ...sink.Publisher) error {
+			p := pipeline.New(pipeline.Config{Leases: w.leases, Publishers: pubs})
+			p.Read(source.Lanes(events(5, 1)).At(event.when)).Into(sink.Discard[event]{})
+			return p.Run(t.Context())
+		}
+		if err := again(); err == nil || !strings.Contains(err.Error(), "Config.Publishers") {
+			t.Fatal(err)
+		}
+		if err := again(sink.Publish(w.lake)); err != nil {
+			t.Fatal(err)
+		}
+		if got := rows(w.lake.Objects()); len(got) != 5 {
+			t.Error(got)
+		}
+	})
+}
+
+// A committed upload that somebody aborted stops the lane, but not at once:
+// another process may have been completing it.
+func TestLostUpload(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		proc := &process{world: w}
+		p := pipeline.New(pipeline.Config{Leases: abortsAfterCommit{proc.table(), w}})
+		p.Read(source.Lanes(events(5, 1)).At(event.when)).Write(proc.folder("raw"), jsonl)
+		began := time.Now()
+		err := p.Run(t.Context())
+		if !errors.Is(err, sink.ErrLostUpload) || time.Since(began) < 15*time.Minute {
+			t.Errorf("after %v: %v", time.Since(began), err)
+		}
+	})
+}
+
+type abortsAfterCommit struct {
+	lease.Store
+	w *world
+}
+
+func (s abortsAfterCommit) Commit(ctx context.Context, r lease.Row) error {
+	err := s.Store.Commit(ctx, r)
+	for u, uerr := range s.w.lake.Uploads(ctx, "") {
+		err = errors.Join(err, uerr, s.w.lake.Abort(ctx, u.Key, u.ID))
+	}
+	return err
+}
+
+// Rows of a file carry the range they came from.
+func TestFileNamesAndPending(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		lake := &sinktest.Memory{}
+		p := pipeline.New(pipeline.Config{Application: "app"})
+		p.Read(source.Values(1, 2, 3)).Write(lake.Folder("x").By(sink.Day("dt")), jsonl)
+		if err := p.Run(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for key := range lake.Objects() {
+			if !strings.HasPrefix(key, "x/dt=1970-01-01/sl-") || !strings.HasSuffix(key, ".jsonl") {
+				t.Error(key)
+			}
+		}
+	})
+}
+
+// Rows that come after a shard's end was committed are no problem of ours, and a
+// child starts only when its parents have ended.
+func TestParentsBeforeChildren(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var order sink.Collect[event]
+		src := family{source.Lanes(events(4, 1), events(4, 2), events(4, 3)).At(event.when).Fetching(1)}
+		p := pipeline.New(pipeline.Config{})
+		p.Read(src).Into(&order)
+		if err := p.Run(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		got := order.Rows()
+		if len(got) != 12 {
+			t.Fatal(got)
+		}
+		for _, e := range got[:8] {
+			if e.ID/1000 == 1 {
+				t.Errorf("a row of the child came before the end of its parents: %v", got)
+			}
+		}
+	})
+}
+
+// family makes lane 0 the child of lanes 1 and 2.
+type family struct{ *source.Slices[event] }
+
+func (f family) Lanes(ctx context.Context) (source.Listing, error) {
+	l, err := f.Slices.Lanes(ctx)
+	l.Lanes[0].Parents = []string{"values-1", "values-2", "values-long-gone"}
+	return l, err
+}
+
+func (f family) Open(l source.Lane, from source.Start) (source.Fetcher, error) {
+	inner, err := f.Slices.Open(l, from)
+	return shardEnd{inner}, err
+}
+
+type shardEnd struct{ source.Fetcher }
+
+func (f shardEnd) Fetch(ctx context.Context) (source.Chunk, error) {
+	c, err := f.Fetcher.Fetch(ctx)
+	if errors.Is(err, io.EOF) {
+		err = source.ErrShardEnd
+	}
+	return c, err
+}
+
+// A stream that was deleted and made again is not read at the old positions.
+func TestStreamMadeAgain(t *testing.T) {
+	store := new(lease.Memory)
+	run := func(identity string) error {
+		p := pipeline.New(pipeline.Config{Leases: store})
+		p.Read(reborn{source.Values(1, 2), identity}).Into(sink.Discard[int]{})
+		return p.Run(t.Context())
+	}
+	if err := run("arn@1"); err != nil {
+		t.Fatal(err)
+	}
+	if err := run("arn@2"); err == nil || !strings.Contains(err.Error(), "made again") {
+		t.Error(err)
+	}
+}
+
+type reborn struct {
+	*source.Slices[int]
+	identity string
+}
+
+func (r reborn) Lanes(ctx context.Context) (source.Listing, error) {
+	l, err := r.Slices.Lanes(ctx)
+	l.Identity = r.identity
+	return l, err
+}
+
+// Two sources with the same lane names would mix up their positions.
+func TestTwoSourcesOneName(t *testing.T) {
+	p := pipeline.New(pipeline.Config{})
+	p.Read(source.Values(1)).Into(sink.Discard[int]{})
+	p.Read(source.Values("a")).Into(sink.Discard[string]{})
+	if err := p.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "lane names") {
+		t.Error(err)
+	}
+	p = pipeline.New(pipeline.Config{})
+	p.Read(source.Values(1)).Into(sink.Discard[int]{})
+	p.Read(source.Values("a").Called("other")).Into(sink.Discard[string]{})
+	if err := p.Run(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// Event times beyond what files and engines agree on are dead letters, and do
+// not close every window.
+func TestAbsurdEventTimes(t *testing.T) {
+	type row struct{ Year int }
+	var rows sink.Collect[row]
+	var dead sink.Collect[shardlake.DeadLetter]
+	p := pipeline.New(pipeline.Config{})
+	p.Read(source.Values(row{1}, row{0}, row{9999}, row{-1}, row{10000}, row{290000}).
+		At(func(r row) time.Time { return time.Date(r.Year, 1, 1, 0, 0, 0, 0, time.UTC) })).Into(&rows)
+	p.Dead().Into(&dead)
+	if err := p.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if len(rows.Rows()) != 3 || len(dead.Rows()) != 3 || !strings.Contains(dead.Rows()[0].Reason, "event time") {
+		b, err := json.Marshal(dead.Rows())
+		t.Error(rows.Rows(), string(b), err)
+	}
+}
