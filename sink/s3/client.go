@@ -110,11 +110,9 @@ func (s *Store) load(ctx context.Context) (aws.Config, error) {
 		}
 		return conf, nil
 	}
-	var client aws.HTTPClient = newHTTPClient()
-	if s.cfg.HTTPClient != nil {
-		client = s.cfg.HTTPClient
-	}
-	options := []func(*config.LoadOptions) error{config.WithHTTPClient(client)}
+	// The SDK's own client is needed even if another one replaces it below: the
+	// environment may ask for settings, and credentials may come over the network.
+	options := []func(*config.LoadOptions) error{config.WithHTTPClient(newHTTPClient())}
 	if s.cfg.Region != "" {
 		options = append(options, config.WithRegion(s.cfg.Region))
 	}
@@ -129,6 +127,9 @@ func (s *Store) load(ctx context.Context) (aws.Config, error) {
 			err = fmt.Errorf("%w: %w: correct AWS_PROFILE or the shared configuration file", err, sink.ErrRefused)
 		}
 		return aws.Config{}, err
+	}
+	if s.cfg.HTTPClient != nil {
+		conf.HTTPClient = s.cfg.HTTPClient
 	}
 	return conf, nil
 }

@@ -103,7 +103,7 @@ type Config struct {
 }
 
 // check returns all mistakes together.
-func (c *Config) check() error {
+func (c *Config) check(minPart int64) error {
 	var errs []error
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 	switch {
@@ -119,8 +119,8 @@ func (c *Config) check() error {
 			errs = append(errs, err)
 		}
 	}
-	if c.PartSize != 0 && (c.PartSize < minPartSize || c.PartSize > maxPartSize) {
-		bad("PartSize is %d: want %d (5 MiB) to %d, or 0 for 8 MiB", c.PartSize, minPartSize, maxPartSize)
+	if c.PartSize != 0 && (int64(c.PartSize) < minPart || c.PartSize > maxPartSize) {
+		bad("PartSize is %d: want %d (5 MiB) to %d, or 0 for 8 MiB", c.PartSize, minPart, maxPartSize)
 	}
 	if c.Checksums != ChecksumCRC32 && c.Checksums != ChecksumWhenRequired {
 		bad("Checksums is %d: want ChecksumCRC32 or ChecksumWhenRequired", c.Checksums)

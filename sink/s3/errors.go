@@ -54,6 +54,13 @@ func (s *Store) judge(c call, err error) verdict {
 		v.kind, v.remedy = sink.ErrRefused, "the AWS SDK cannot make a request of this configuration"
 		return v
 	}
+	var unread *smithy.DeserializationError
+	if errors.As(err, &unread) && c.op != "HeadObject" {
+		// The answer was cut or is no document of the service, as from a proxy: its
+		// status alone is no verdict.
+		v.message = err.Error()
+		return v
+	}
 	if !s.byCode(c, &v) {
 		s.byStatus(c, &v)
 	}

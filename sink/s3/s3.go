@@ -37,8 +37,9 @@ type Store struct {
 	cfg Config
 	err error // mistakes in cfg
 
-	now   func() time.Time
-	sleep func(context.Context, time.Duration) error
+	minPart int64 // the limit of the service; lower in tests
+	now     func() time.Time
+	sleep   func(context.Context, time.Duration) error
 
 	mu     sync.Mutex
 	client *awss3.Client // nil before the first call
@@ -51,9 +52,11 @@ var _ sink.Store = (*Store)(nil)
 // Bucket returns the store in a bucket. It does no I/O and reads no files: the
 // SDK's configuration is loaded by the first call. Mistakes in c show in Check
 // and in every call, which fails with sink.ErrRefused.
-func Bucket(c Config) *Store {
-	s := &Store{cfg: c, now: time.Now, sleep: sleep}
-	if err := c.check(); err != nil {
+func Bucket(c Config) *Store { return open(c, minPartSize) }
+
+func open(c Config, minPart int64) *Store {
+	s := &Store{cfg: c, minPart: minPart, now: time.Now, sleep: sleep}
+	if err := c.check(minPart); err != nil {
 		s.err = fmt.Errorf("s3: the configuration of bucket %q: %w: %w", c.Bucket, sink.ErrRefused, err)
 	}
 	if s.cfg.PartSize == 0 {
@@ -105,7 +108,7 @@ func (s *Store) At(location string) (sink.Store, error) {
 	}
 	c := s.cfg
 	c.Bucket, c.Endpoint, c.Region, c.ExpectedBucketOwner = bucket, q.Get("endpoint"), q.Get("region"), q.Get("owner")
-	o := Bucket(c)
+	o := open(c, s.minPart)
 	o.now, o.sleep = s.now, s.sleep
 	if o.err != nil {
 		return nil, o.err

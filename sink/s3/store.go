@@ -127,10 +127,10 @@ func (s *Store) Prepare(ctx context.Context, key, upload string, parts []sink.Pa
 	if ctx.Err() != nil {
 		return s.ended(ctx, call{op: "Prepare", key: key}, nil)
 	}
-	return checkParts(key, parts)
+	return s.checkParts(key, parts)
 }
 
-func checkParts(key string, parts []sink.Part) error {
+func (s *Store) checkParts(key string, parts []sink.Part) error {
 	sorted := sortParts(parts)
 	for i, p := range sorted {
 		switch {
@@ -138,8 +138,8 @@ func checkParts(key string, parts []sink.Part) error {
 			return refusedf("the parts of %s are not numbered from 1 without a gap, to %d at most: part %d comes as number %d", key, maxParts, p.N, i+1)
 		case p.ETag == "":
 			return refusedf("part %d of %s has no ETag: it was not stored", p.N, key)
-		case i < len(sorted)-1 && p.Size < minPartSize:
-			return refusedf("part %d of %s has %d bytes: all but the last have %d at least", p.N, key, p.Size, minPartSize)
+		case i < len(sorted)-1 && p.Size < s.minPart:
+			return refusedf("part %d of %s has %d bytes: all but the last have %d at least", p.N, key, p.Size, s.minPart)
 		}
 	}
 	if len(parts) == 0 {
@@ -156,7 +156,7 @@ func (s *Store) Complete(ctx context.Context, key, upload string, parts []sink.P
 	if err := validKey(key); err != nil {
 		return err
 	}
-	if err := checkParts(key, parts); err != nil {
+	if err := s.checkParts(key, parts); err != nil {
 		return err
 	}
 	parts = sortParts(parts)
