@@ -36,6 +36,9 @@ func newClient(h doer, change ...func(*s3.Options)) *s3.Client {
 		Credentials:  credentials.NewStaticCredentialsProvider("AKTEST", "secret", ""),
 		UsePathStyle: true,
 		Retryer:      aws.NopRetryer{},
+		// What config.LoadDefaultConfig sets; without it the SDK sends no checksums.
+		RequestChecksumCalculation: aws.RequestChecksumCalculationWhenSupported,
+		ResponseChecksumValidation: aws.ResponseChecksumValidationWhenSupported,
 	}
 	for _, f := range change {
 		f(&o)
