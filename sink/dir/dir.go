@@ -109,6 +109,9 @@ func (s *Store) Check() error { return s.err }
 // PartSize returns the constant PartSize.
 func (s *Store) PartSize() int { return PartSize }
 
+// Folder returns the folder with the given prefix, such as "raw/clicks".
+func (s *Store) Folder(prefix string) sink.Folder { return sink.Folder{Store: s, Prefix: prefix} }
+
 // Head describes the file at key. Meta is nil.
 func (s *Store) Head(ctx context.Context, key string) (sink.Object, error) {
 	if err := s.begin(ctx, key); err != nil {

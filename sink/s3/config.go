@@ -153,13 +153,13 @@ func checkEndpoint(endpoint string, allowHTTP bool) error {
 	u, err := url.Parse(endpoint)
 	switch {
 	case err != nil:
-		return fmt.Errorf("Endpoint %q is not a URL: %w", endpoint, err)
+		return fmt.Errorf("the Endpoint %q is not a URL: %w", endpoint, err)
 	case u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "":
-		return fmt.Errorf("Endpoint %q is not a URL like https://host:port", endpoint)
+		return fmt.Errorf("the Endpoint %q is not a URL like https://host:port", endpoint)
 	case u.User != nil || u.RawQuery != "" || u.Fragment != "":
-		return fmt.Errorf("Endpoint %q has a user, a query or a fragment: give scheme, host and port; credentials belong to Credentials", u.Redacted())
+		return fmt.Errorf("the Endpoint %q has a user, a query or a fragment: give scheme, host and port; credentials belong to Credentials", u.Redacted())
 	case u.Scheme == "http" && !allowHTTP && !loopback(u.Hostname()):
-		return fmt.Errorf("Endpoint %q would send data in the clear: use https, or set AllowHTTP", endpoint)
+		return fmt.Errorf("the Endpoint %q would send data in the clear: use https, or set AllowHTTP", endpoint)
 	}
 	return nil
 }

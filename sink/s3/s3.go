@@ -77,6 +77,9 @@ func (s *Store) Check() error { return s.err }
 // PartSize returns Config.PartSize or its default.
 func (s *Store) PartSize() int { return s.cfg.PartSize }
 
+// Folder returns the folder with the given prefix, such as "raw/clicks".
+func (s *Store) Folder(prefix string) sink.Folder { return sink.Folder{Store: s, Prefix: prefix} }
+
 // Location returns bucket, endpoint, region and expected owner as far as the
 // Config gives them: "s3://lake?endpoint=https%3A%2F%2Fhost&region=eu-west-1". It
 // does not depend on the environment.
@@ -104,7 +107,7 @@ func (s *Store) At(location string) (sink.Store, error) {
 	bucket, query, _ := strings.Cut(rest, "?")
 	q, err := url.ParseQuery(query)
 	if !ok || err != nil {
-		return nil, fmt.Errorf("s3: %w: location %q of a stored upload is not of the form s3://bucket?endpoint=...&region=...", sink.ErrRefused, location)
+		return nil, fmt.Errorf("s3: %w: location %q of a stored upload is not s3://bucket with endpoint and region as a query", sink.ErrRefused, location)
 	}
 	c := s.cfg
 	c.Bucket, c.Endpoint, c.Region, c.ExpectedBucketOwner = bucket, q.Get("endpoint"), q.Get("region"), q.Get("owner")

@@ -118,9 +118,7 @@ func (r *reluctant) Do(req *http.Request) (*http.Response, error) {
 // transport still reads. The race detector tells if the two meet.
 func TestBodyIsNotKept(t *testing.T) {
 	late := &reluctant{done: make(chan error, 1)}
-	s, _ := with(t, s3.Config{}, fine)
-	c := s3.Config{Bucket: "lake", AWS: noFiles, HTTPClient: late, Credentials: &rotating{}}
-	s = s3.Bucket(c)
+	s := s3.Bucket(s3.Config{Bucket: "lake", AWS: noFiles, HTTPClient: late, Credentials: &rotating{}})
 	b := make([]byte, 8<<20)
 	if _, err := s.PutPart(t.Context(), "raw/x", "u", 1, sink.NewChunks(b)); err != nil {
 		t.Fatal(err)
