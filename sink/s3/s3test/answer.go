@@ -58,21 +58,19 @@ func (s *Server) write(w http.ResponseWriter, r *http.Request, c *Call, a *answe
 	header.Set("Server", "AmazonS3")
 	header.Set("Date", s.cfg.Now().UTC().Format(http.TimeFormat))
 	body := a.body
-	if a.err != nil {
+	if a.err != nil && a.status != http.StatusNotModified {
 		s.countMu.Lock()
 		s.refused[a.err.Code]++
 		s.countMu.Unlock()
-		if a.status != http.StatusNotModified {
-			header.Set("Content-Type", "application/xml")
-			text, err := xml.Marshal(errorDocument{
-				Code: a.err.Code, Message: a.err.Message, RequestID: id, HostID: "s3test",
-				Resource: strings.TrimSuffix("/"+c.Bucket+"/"+c.Key, "/"),
-			})
-			if err != nil {
-				panic(http.ErrAbortHandler)
-			}
-			body = append([]byte(xml.Header), text...)
+		header.Set("Content-Type", "application/xml")
+		text, err := xml.Marshal(errorDocument{
+			Code: a.err.Code, Message: a.err.Message, RequestID: id, HostID: "s3test",
+			Resource: strings.TrimSuffix("/"+c.Bucket+"/"+c.Key, "/"),
+		})
+		if err != nil { // cannot be: the document is two levels of text
+			panic(http.ErrAbortHandler)
 		}
+		body = append([]byte(xml.Header), text...)
 	}
 	switch {
 	case r.Method == http.MethodHead:

@@ -53,9 +53,12 @@ func (s *Server) completeUpload(c *Call) *answer {
 	}
 }
 
-// tryComplete assembles the object without holding a lock, since that takes
-// time, and starts again (retry) if the upload changed meanwhile.
+// tryComplete assembles the object without holding Server.mu, since that takes
+// time, and starts again (retry) if the upload changed meanwhile. One object is
+// assembled at a time: its copy of the parts is not in the budget.
 func (s *Server) tryComplete(c *Call, listed []completePart, cond condition) (a *answer, retry bool) {
+	s.assembly.Lock()
+	defer s.assembly.Unlock()
 	list := fingerprint(listed)
 	s.mu.RLock()
 	_, u, err := s.lookupUpload(c)
@@ -75,11 +78,10 @@ func (s *Server) tryComplete(c *Call, listed []completePart, cond condition) (a 
 		return failed(err), false
 	}
 
-	o, reserved, err := s.assemble(c, u, parts)
+	o, err := assemble(c, u, parts)
 	if err != nil {
 		return failed(err), false
 	}
-	defer func() { s.memory.release(reserved) }()
 	result := completeResult{
 		Location: "/" + c.Bucket + "/" + c.Key, Bucket: c.Bucket, Key: c.Key, ETag: o.ETag, checksums: newChecksums(o.sum),
 	}
@@ -96,14 +98,8 @@ func (s *Server) tryComplete(c *Call, listed []completePart, cond condition) (a 
 		}
 		return cond.check(o.Key, b.objects[o.Key])
 	}, func(b *bucket) {
-		// The object now owns what was reserved for it; a single part is the
-		// object and keeps what it owns.
-		release := u.bytes()
-		if reserved == 0 {
-			release -= o.Size
-		}
-		reserved = 0
-		s.memory.release(release)
+		// The object takes over what its parts had.
+		s.memory.release(u.bytes() - o.Size)
 		delete(b.uploads, u.id)
 		s.finished.add(c, list, a)
 	})
@@ -158,37 +154,31 @@ func invalidPart(n int) *Error {
 }
 
 // assemble makes the object of parts and checks what Complete says of the whole.
-// It reserves the memory of the body unless a part has it already.
-func (s *Server) assemble(c *Call, u *upload, parts []*part) (o *object, reserved int64, err *Error) {
+func assemble(c *Call, u *upload, parts []*part) (*object, *Error) {
 	var size int64
 	for _, p := range parts {
 		size += int64(len(p.data))
 	}
 	if v := c.Header.Get("X-Amz-Mp-Object-Size"); v != "" {
 		if want, bad := strconv.ParseInt(v, 10, 64); bad != nil || want != size {
-			return nil, 0, invalidRequest("The provided 'x-amz-mp-object-size' header value %s does not match what was computed: %d", v, size)
+			return nil, invalidRequest("The provided 'x-amz-mp-object-size' header value %s does not match what was computed: %d", v, size)
 		}
 	}
 	body := parts[0].data
 	if len(parts) > 1 {
-		if err := s.memory.reserve(size); err != nil {
-			return nil, 0, err
-		}
-		reserved = size
 		body = make([]byte, 0, size)
 		for _, p := range parts {
 			body = append(body, p.data...)
 		}
 	}
-	o = &object{Object: Object{
+	o := &object{Object: Object{
 		Key: u.key, Size: size, ETag: multipartETag(parts), Header: u.header, Metadata: u.metadata,
 		Modified: u.begun, Parts: len(parts), Body: body,
 	}}
 	if err := c.objectChecksum(u, o, parts); err != nil {
-		s.memory.release(reserved)
-		return nil, 0, err
+		return nil, err
 	}
-	return o, reserved, nil
+	return o, nil
 }
 
 // objectChecksum gives o its checksum and compares it with the one that

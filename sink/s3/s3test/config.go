@@ -58,7 +58,8 @@ type Config struct {
 
 	// MaxBytes bounds the bytes of objects, parts and requests in flight that the
 	// server holds. What would exceed it is answered 507 InsufficientStorage,
-	// which clients do not retry. Default: 512 MiB.
+	// which clients do not retry. Default: 512 MiB. Beyond it the server uses the
+	// size of one object while an upload is completed.
 	MaxBytes int64
 	// Dir, if set, is a folder where the visible objects of bucket B are also
 	// plain files, DIR/B/KEY, for readers such as DuckDB. A file appears whole, in

@@ -10,6 +10,9 @@
 //		UsePathStyle: true,
 //	})
 //
+// As everywhere, an s3.Options made by hand sends no checksums unless its
+// RequestChecksumCalculation is set; one made from a loaded configuration does.
+//
 // [Listen] serves the same over a socket of 127.0.0.1 for programs in other
 // processes, such as DuckDB.
 //

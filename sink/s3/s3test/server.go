@@ -22,6 +22,9 @@ type Server struct {
 	rate   rate
 	reqSeq atomic.Uint64
 
+	// assembly is held while an upload is completed. It is taken first.
+	assembly sync.Mutex
+
 	// change is held from before an object changes until OnVisible has returned.
 	// It is taken before mu.
 	change sync.Mutex
