@@ -32,11 +32,11 @@ const (
 // Limits of multipart upload in Amazon S3 (user guide, "Amazon S3 multipart
 // upload limits").
 const (
-	minPartSize = 5 << 20
-	maxPartSize = 5 << 30
-	maxParts    = 10_000
-	maxKey      = 1024
-	maxMeta     = 2048 // of all metadata together
+	minPartSize int64 = 5 << 20
+	maxPartSize int64 = 5 << 30
+	maxParts          = 10_000
+	maxKey            = 1024
+	maxMeta           = 2048 // of all metadata together
 )
 
 const (
@@ -119,7 +119,7 @@ func (c *Config) check(minPart int64) error {
 			errs = append(errs, err)
 		}
 	}
-	if c.PartSize != 0 && (int64(c.PartSize) < minPart || c.PartSize > maxPartSize) {
+	if c.PartSize != 0 && (int64(c.PartSize) < minPart || int64(c.PartSize) > maxPartSize) {
 		bad("PartSize is %d: want %d (5 MiB) to %d, or 0 for 8 MiB", c.PartSize, minPart, maxPartSize)
 	}
 	if c.Checksums != ChecksumCRC32 && c.Checksums != ChecksumWhenRequired {
