@@ -9,8 +9,8 @@ import (
 
 // memory is the task's byte budget. Fetchers wait for room; what lanes hold in
 // files, buffers and state is counted as it grows and never waits, since a lane
-// that waited in the middle of a batch could not commit either. When a fetcher
-// has to wait, the lane that holds most is asked to commit.
+// that waited in the middle of a batch could not commit either. When the budget
+// is short, the lane that holds most is asked to commit.
 //
 // It cannot get stuck: fetched records are given back by lanes that never wait
 // for memory, held bytes are given back by commits, and a fetcher is let through
@@ -130,7 +130,7 @@ func (s *share) set(held int64) {
 	n := held - s.held
 	s.held = held
 	s.m.add(n)
-	if s.m.used > s.m.limit && len(s.m.waiters) > 0 {
+	if s.m.used > s.m.limit {
 		s.m.askLargest()
 	}
 }

@@ -122,7 +122,7 @@ func (l *lane[T]) push(ctx context.Context, recs []shardlake.Record) error {
 	l.decoding = -1
 	if len(b.Rows) > 0 {
 		if err := l.in.Push(ctx, *b); err != nil {
-			return err
+			return l.fail("behind", err, "")
 		}
 	}
 	l.pos, l.since = recs[len(recs)-1].Pos, l.since+len(recs)

@@ -107,6 +107,21 @@ func (w *fileWriter[T]) Buffered() (n int64) {
 // Write sorts rows into files. A row that the format cannot hold, or whose
 // partition has no path, is a dead letter.
 func (w *fileWriter[T]) Write(ctx context.Context, b shardlake.Batch[T]) error {
+	return w.explain(w.write(ctx, b), b.From(0).Pos)
+}
+
+// explain says which folder an error is about, and where in the shard.
+func (w *fileWriter[T]) explain(err error, pos shardlake.Position) error {
+	if err == nil {
+		return nil
+	}
+	if _, ok := errors.AsType[*shardlake.Error](err); ok {
+		return err
+	}
+	return w.env.Fail("write "+w.folder.Prefix, pos, err, "nothing of this commit is visible, and its records come again")
+}
+
+func (w *fileWriter[T]) write(ctx context.Context, b shardlake.Batch[T]) error {
 	n := 0
 	for i := range b.Rows {
 		if err := w.format.Check(&b.Rows[i]); err != nil {
@@ -285,6 +300,11 @@ func (w *fileWriter[T]) roll(f *file[T]) error {
 
 // Seal closes all files and waits until they are stored.
 func (w *fileWriter[T]) Seal(ctx context.Context) ([]shardlake.Pending, error) {
+	out, err := w.seal(ctx)
+	return out, w.explain(err, w.env.Attempt().From)
+}
+
+func (w *fileWriter[T]) seal(ctx context.Context) ([]shardlake.Pending, error) {
 	for len(w.order) > 0 {
 		if err := w.roll(w.order[0]); err != nil {
 			return nil, err

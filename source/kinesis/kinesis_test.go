@@ -155,7 +155,7 @@ func TestFaults(t *testing.T) {
 				}
 				fault := srv.Fault(kinesistest.Fault{Op: op, Nth: nth, Times: 3, Kind: kind})
 				var got seen
-				if _, err := read(t, cfg, nil, &got, 10*time.Minute); err != nil {
+				if _, err := read(t, cfg, nil, &got, 3*time.Minute); err != nil {
 					t.Fatalf("%v of %s: %v", kind, op, err)
 				}
 				got.check(t, 5, 40)

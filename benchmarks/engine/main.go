@@ -1,0 +1,153 @@
+// Command engine asks what the engine costs: the same functions run in a plain
+// hand-written loop and in a pipeline, in turn in one process, and the CPU time
+// per record is compared as ratios. It prints Markdown.
+//
+//	cases      hand loop                        engine
+//	bare       filter, map, map over rows       the same as stages, rows from memory
+//	json       encoding/json in front           the same
+//	parquet    filter, map, parquet zstd        the same, into files, committed
+//
+// Times are of the whole process, user and system, garbage collection included.
+// Each figure is the least of all rounds: what disturbs a round makes it slower.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"log"
+	"os"
+	"os/exec"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// side is one way to do the work. It returns how many rows came out, which must
+// be the same for both sides of a case.
+type side func() (rows int64, err error)
+
+type contest struct {
+	name         string
+	records      int
+	hand, engine side
+}
+
+func main() {
+	rounds := flag.Int("rounds", 7, "rounds of each case")
+	records := flag.Int("records", 200_000, "records of a round")
+	stream := flag.Int("stream", 0, "only run a pipeline over so many generated records, and print its peak memory in bytes")
+	flag.Parse()
+	if *stream > 0 {
+		peak, err := streamed(*stream)
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(peak)
+		return
+	}
+	if err := report(context.Background(), *rounds, *records); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func report(ctx context.Context, rounds, records int) error {
+	fmt.Printf("# Engine against hand loop\n\n")
+	fmt.Printf("%s, %s, GOMAXPROCS=%d, %s\n\n", time.Now().UTC().Format("2006-01-02"), cpu(), runtime.GOMAXPROCS(0), runtime.Version())
+	fmt.Printf("Command: `make bench` (%d rounds, %d records a round; hand loop and engine in turn in one process)\n\n", rounds, records)
+	fmt.Printf("CPU ns per record; the ratio is of the least of each, in brackets the median of the rounds' ratios.\n\n")
+	fmt.Printf("| case | hand loop | engine | engine / hand loop |\n|---|--:|--:|--:|\n")
+	cases, err := contests(records)
+	if err != nil {
+		return err
+	}
+	for _, c := range cases {
+		if err := c.run(rounds); err != nil {
+			return err
+		}
+	}
+	fmt.Printf("\nPeak memory (resident, whole process) of a pipeline from generated JSON to Parquet and Avro files, budget 64 MiB:\n\n")
+	fmt.Printf("| records | peak MiB |\n|--:|--:|\n")
+	for _, n := range []int{500_000, 2_000_000} {
+		self, err := os.Executable()
+		if err != nil {
+			return err
+		}
+		out, err := exec.CommandContext(ctx, self, "-stream", strconv.Itoa(n)).Output()
+		if err != nil {
+			return fmt.Errorf("the run over %d records: %w", n, err)
+		}
+		peak, err := strconv.ParseInt(strings.TrimSpace(string(out)), 10, 64)
+		if err != nil {
+			return err
+		}
+		fmt.Printf("| %d | %.0f |\n", n, float64(peak)/(1<<20))
+	}
+	return nil
+}
+
+// run measures both sides in turn and prints a row.
+func (c contest) run(rounds int) error {
+	var hand, engine, ratios []float64
+	for i := range rounds + 1 {
+		h, rows, err := measure(c.hand)
+		if err != nil {
+			return fmt.Errorf("%s, hand loop: %w", c.name, err)
+		}
+		e, same, err := measure(c.engine)
+		if err != nil {
+			return fmt.Errorf("%s, engine: %w", c.name, err)
+		}
+		if rows != same || rows == 0 {
+			return fmt.Errorf("%s: the hand loop gives %d rows, the engine %d: they do not do the same work", c.name, rows, same)
+		}
+		if i == 0 {
+			continue // warms caches and grows the heap
+		}
+		n := float64(c.records)
+		hand, engine, ratios = append(hand, h/n), append(engine, e/n), append(ratios, e/h)
+	}
+	slices.Sort(ratios)
+	h, e := slices.Min(hand), slices.Min(engine)
+	fmt.Printf("| %s | %.1f | %.1f | %.3f (%.3f) |\n", c.name, h, e, e/h, ratios[len(ratios)/2])
+	return nil
+}
+
+// measure returns the CPU time of a side in nanoseconds.
+func measure(f side) (float64, int64, error) {
+	runtime.GC()
+	before, err := cpuTime()
+	if err != nil {
+		return 0, 0, err
+	}
+	rows, err := f()
+	if err != nil {
+		return 0, 0, err
+	}
+	after, err := cpuTime()
+	return float64(after - before), rows, err
+}
+
+func cpuTime() (int64, error) {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return 0, err
+	}
+	return u.Utime.Nano() + u.Stime.Nano(), nil
+}
+
+func cpu() string {
+	b, err := os.ReadFile("/proc/cpuinfo")
+	if err != nil {
+		return runtime.GOARCH
+	}
+	for l := range strings.Lines(string(b)) {
+		if name, ok := strings.CutPrefix(l, "model name"); ok {
+			return strings.TrimSpace(strings.TrimLeft(name, "\t :"))
+		}
+	}
+	return runtime.GOARCH
+}
