@@ -1,0 +1,70 @@
+package main
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+)
+
+// manifest tells the checkers what was put, where it went, and how the pipeline
+// ran.
+type manifest struct {
+	Set         string            `json:"set"`
+	Data        string            `json:"data"` // name of the file, without folder
+	Stream      string            `json:"stream"`
+	Application string            `json:"application"`
+	Records     int               `json:"records"` // of the data set, malformed ones not counted
+	Malformed   []badRecord       `json:"malformed"`
+	Last        map[string]string `json:"last"`  // shard to the last sequence number put to it
+	Count       map[string]int    `json:"count"` // shard to the number of records put to it
+	// Ended lists shards that were closed before the end: all their windows must
+	// have fired. Resharded tells that keys went on in other shards.
+	Ended     []string `json:"ended"`
+	Resharded bool     `json:"resharded"`
+	Retried   int      `json:"retried"` // puts that the service refused first
+	Runs      []run    `json:"runs"`
+}
+
+// badRecord is a record that must become a dead letter.
+type badRecord struct {
+	Kind   string `json:"kind"`
+	Shard  string `json:"shard"`
+	Seq    string `json:"seq"`
+	Key    string `json:"key"`
+	SHA256 string `json:"sha256"`
+	Bytes  int    `json:"bytes"`
+}
+
+// run is one life of the pipeline.
+type run struct {
+	CommitRecords int   `json:"commit_records"`
+	FetchLimit    int   `json:"fetch_limit"`
+	Records       int64 `json:"records"`
+	Commits       int64 `json:"commits"`
+	Files         int64 `json:"files"`
+	Dead          int64 `json:"dead"`
+	Millis        int64 `json:"millis"`
+}
+
+// stored notes that r went to a shard, as the record of that number.
+func (m *manifest) stored(r record, shard, seq string) {
+	m.Last[shard] = seq
+	m.Count[shard]++
+	if r.bad == "" {
+		m.Records++
+		return
+	}
+	sum := sha256.Sum256(r.data)
+	m.Malformed = append(m.Malformed, badRecord{Kind: r.bad, Shard: shard, Seq: seq, Key: r.key, SHA256: hex.EncodeToString(sum[:]), Bytes: len(r.data)})
+}
+
+func (m *manifest) write(path string) error {
+	b, err := json.MarshalIndent(m, "", " ")
+	if err != nil {
+		return err
+	}
+	return errors.Join(os.MkdirAll(filepath.Dir(path), 0o777), os.WriteFile(path, b, 0o666))
+}
