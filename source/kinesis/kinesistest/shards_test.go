@@ -200,7 +200,9 @@ func TestUpdateShardCountMakesUniformRanges(t *testing.T) {
 func TestListShardsInPages(t *testing.T) {
 	each(t, kinesistest.Config{}, func(w *world) {
 		w.createStream("s", 7)
-		list := func(in kinesis.ListShardsInput) (*kinesis.ListShardsOutput, error) { return w.client.ListShards(w.ctx, &in) }
+		list := func(in kinesis.ListShardsInput) (*kinesis.ListShardsOutput, error) {
+			return w.client.ListShards(w.ctx, &in)
+		}
 		var pages [][]string
 		in := kinesis.ListShardsInput{StreamName: aws.String("s"), MaxResults: aws.Int32(3), ExclusiveStartShardId: aws.String(shardID(0))}
 		var token string
