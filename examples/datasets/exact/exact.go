@@ -11,37 +11,76 @@ import (
 	"strings"
 )
 
-// maxDigits bounds a Decimal: far more than any sensor writes, and few enough for
-// a hostile payload to cost nothing.
-const maxDigits = 64
+// Bounds of a Decimal: far more than any sensor writes, and little enough for a
+// hostile payload to cost nothing.
+const (
+	maxDigits   = 64
+	maxExponent = 30
+)
 
-// Decimal is a decimal number as it was written, "-12.50", without exponent. The
-// empty Decimal is 0, so a row that adds up may begin with the zero value. It is
-// a string column in files.
+// Decimal is a decimal number as it was written, "-12.50". The empty Decimal is 0,
+// so a row that adds up may begin with the zero value. It is a string column in
+// files.
 type Decimal string
 
-// Parse reads a number in the syntax of JSON without an exponent, of at most 64
-// characters. It keeps the text, so "1.50" and "1.5" stay apart.
+// Parse reads a number in the syntax of JSON, of at most 64 characters and an
+// exponent of at most 30. It keeps the digits, so "1.50" and "1.5" stay apart, and
+// writes an exponent out: "1e3" becomes "1000".
 func Parse(text string) (Decimal, error) {
 	if len(text) > maxDigits {
 		return "", fmt.Errorf("a number of %d characters: want at most %d", len(text), maxDigits)
 	}
-	whole, fraction, point := strings.Cut(strings.TrimPrefix(text, "-"), ".")
+	number, exponent := text, 0
+	if i := strings.IndexAny(text, "eE"); i >= 0 {
+		n, err := strconv.Atoi(strings.TrimPrefix(text[i+1:], "+"))
+		if err != nil || n < -maxExponent || n > maxExponent || strings.HasPrefix(text[i+1:], "+-") {
+			return "", fmt.Errorf("%q has an exponent that is no number from %d to %d", text, -maxExponent, maxExponent)
+		}
+		number, exponent = text[:i], n
+	}
+	digitsOf, negative := strings.CutPrefix(number, "-")
+	whole, fraction, point := strings.Cut(digitsOf, ".")
 	switch {
 	case !digits(whole), point && !digits(fraction):
 		return "", fmt.Errorf("%q is not a decimal number", text)
 	case len(whole) > 1 && whole[0] == '0':
 		return "", fmt.Errorf("%q has a leading zero", text)
+	case number == text:
+		return Decimal(text), nil
 	}
-	return Decimal(text), nil
+	return shift(negative, whole, fraction, exponent), nil
+}
+
+// shift moves the point of a number to the right by n digits.
+func shift(negative bool, whole, fraction string, n int) Decimal {
+	for ; n > 0; n-- {
+		if fraction == "" {
+			fraction = "0"
+		}
+		whole, fraction = whole+fraction[:1], fraction[1:]
+	}
+	for ; n < 0; n++ {
+		whole = "0" + whole
+		whole, fraction = whole[:len(whole)-1], whole[len(whole)-1:]+fraction
+	}
+	if whole = strings.TrimLeft(whole, "0"); whole == "" {
+		whole = "0"
+	}
+	if fraction != "" {
+		whole += "." + fraction
+	}
+	if negative {
+		whole = "-" + whole
+	}
+	return Decimal(whole)
 }
 
 func digits(s string) bool {
 	return s != "" && strings.Trim(s, "0123456789") == ""
 }
 
-// UnmarshalJSON takes a JSON number. Strings, null and exponents are refused; a
-// pointer field takes null.
+// UnmarshalJSON takes a JSON number. Strings and null are refused; a pointer field
+// takes null.
 func (d *Decimal) UnmarshalJSON(b []byte) error {
 	n, err := Parse(string(b))
 	if err != nil {
@@ -51,7 +90,7 @@ func (d *Decimal) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// MarshalJSON writes the number as it was read.
+// MarshalJSON writes the number with its digits.
 func (d Decimal) MarshalJSON() ([]byte, error) {
 	if d == "" {
 		return []byte{'0'}, nil

@@ -22,9 +22,17 @@ func TestParseTakesNumbersAndNothingElse(t *testing.T) {
 			t.Errorf("Parse(%q) = %q, %v", s, d, err)
 		}
 	}
-	for _, s := range []string{"", "-", ".5", "5.", "1e3", "01", "--1", "+1", "1.2.3", "NaN", "0x1", " 1", "1 ", "null", `"1"`, fmt.Sprintf("%065d", 1)} {
+	for _, s := range []string{"", "-", ".5", "5.", "1e", "1e31", "1e+-3", "1e1.5", "e3", "01", "--1", "+1", "1.2.3", "NaN", "0x1", " 1", "1 ", "null", `"1"`, fmt.Sprintf("%065d", 1)} {
 		if d, err := exact.Parse(s); err == nil {
 			t.Errorf("Parse(%q) = %q", s, d)
+		}
+	}
+}
+
+func TestParseWritesExponentsOut(t *testing.T) {
+	for in, want := range map[string]exact.Decimal{"1e3": "1000", "1.5E+1": "15", "1.50e1": "15.0", "-12e-3": "-0.012", "0e5": "0", "100e-2": "1.00", "-0.5e1": "-5"} {
+		if got, err := exact.Parse(in); err != nil || got != want {
+			t.Errorf("Parse(%q) = %q, %v; want %q", in, got, err, want)
 		}
 	}
 }
@@ -73,7 +81,7 @@ func TestJSONKeepsTheDigits(t *testing.T) {
 	if out, err := json.Marshal(r); err != nil || string(out) != in {
 		t.Errorf("%s, %v", out, err)
 	}
-	for _, bad := range []string{`{"Value":"1"}`, `{"Value":null}`, `{"Value":1e2}`, `{"Value":[1]}`} {
+	for _, bad := range []string{`{"Value":"1"}`, `{"Value":null}`, `{"Value":1e99}`, `{"Value":[1]}`} {
 		if err := json.Unmarshal([]byte(bad), &r); err == nil {
 			t.Errorf("%s was taken", bad)
 		}

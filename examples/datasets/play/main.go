@@ -8,11 +8,13 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"os/signal"
@@ -155,10 +157,31 @@ func (o options) feed(ctx context.Context, c *kinesis.Client, recs []record, m *
 
 // client repeats nothing by itself: a put whose answer is lost may have stored
 // its records.
+//
+// The SDK closes a request's body as soon as the answer's head is there, while
+// net/http may still be at its end, which closes the connection under the answer
+// (upstream aws-sdk-go-v2 #1825): each request has a copy as its body.
 func client(endpoint string) *kinesis.Client {
 	return kinesis.New(kinesis.Options{
 		Region: region, BaseEndpoint: aws.String(endpoint), RetryMaxAttempts: 1,
-		HTTPClient:  &http.Client{Timeout: time.Minute},
+		HTTPClient:  &http.Client{Timeout: time.Minute, Transport: copied{http.DefaultTransport}},
 		Credentials: credentials.NewStaticCredentialsProvider("test", "testtest", ""),
 	})
+}
+
+// copied sends each request with a body of its own.
+type copied struct{ next http.RoundTripper }
+
+// RoundTrip sends a request.
+func (c copied) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Body == nil {
+		return c.next.RoundTrip(r)
+	}
+	body, err := io.ReadAll(r.Body)
+	if err := errors.Join(err, r.Body.Close()); err != nil {
+		return nil, err
+	}
+	own := r.Clone(r.Context())
+	own.Body = io.NopCloser(bytes.NewReader(body))
+	return c.next.RoundTrip(own)
 }

@@ -20,7 +20,7 @@ import (
 // Each life of the pipeline cuts batches and commits elsewhere.
 var (
 	commitRecords = []int{1500, 400, 5000, 900, 20_000}
-	fetchLimits   = []int{10_000, 333, 1000, 2500, 777}
+	fetchLimits   = []int{10_000, 2500, 1111, 777, 333}
 )
 
 // lives runs the pipeline, stops it in the middle and starts it again, restarts

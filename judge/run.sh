@@ -1,0 +1,186 @@
+#!/usr/bin/env bash
+# The judge: the product on real data, against servers and readers that somebody else wrote.
+#
+#   judge/run.sh [CASE...]     all cases by default; `judge/run.sh list` prints them
+#
+# Each case puts a data set on a Kinesis stream, with malformed records in between, runs its pipeline
+# (examples/datasets) with stops and starts, and compares the lake with answers that no code of this
+# repository computed, by pyarrow, DuckDB and fastavro. One line a check, and a last line
+# "N passed, N failed"; the exit status is 1 if one failed.
+#
+#   SHARDLAKE_DATA   folder of the data sets; ../shared/data beside the repository by default
+#   JUDGE_SERVERS    servers to judge with: "kinesislocal ferrokinesis versitygw" by default, without
+#                    ferrokinesis where there is no cargo. A case whose server is not named is not run,
+#                    and says so.
+#   JUDGE_KEEP       1 keeps the lakes in .judge/run for a look
+#
+# Tools and servers are installed into .judge (scripts/venv.sh, scripts/servers.sh). Needs Go, Python 3.10,
+# node 20 with npm, curl, and cargo with a C compiler for ferrokinesis. Everything listens on 127.0.0.1.
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+cd "$root"
+data=${SHARDLAKE_DATA:-$root/../shared/data}
+services=${JUDGE_SERVERS:-kinesislocal $(command -v cargo > /dev/null && echo ferrokinesis) versitygw}
+servers=${SERVERS_DIR:-$root/.judge/servers}
+work=$root/.judge/run
+results=$work/results.txt
+began=$SECONDS
+export AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=testtest GOTOOLCHAIN=auto
+unset AWS_PROFILE AWS_SESSION_TOKEN AWS_ENDPOINT_URL AWS_ENDPOINT_URL_S3 AWS_ENDPOINT_URL_KINESIS
+
+readonly CASES="web-access web-access-log online-retail machine-sensors airport-weather nginx-status earthquakes
+ kinesislocal-nginx kinesislocal-quakes ferrokinesis-web ferrokinesis-sensors s3-web s3-quakes s3-suite"
+if [ "${1:-}" = list ]; then
+  printf '%s\n' $CASES
+  exit
+fi
+
+die() {
+  echo "judge: $*" >&2
+  exit 1
+}
+
+# --- Cases ----------------------------------------------------------------------------------------
+
+# say prints a result line and keeps it.
+say() { echo "$*" | tee -a "$results"; }
+
+# play NAME SET FILE OPTION...: puts and runs. Its own line is a check: the pipeline read everything,
+# stopped in good order each time, and left nothing unpublished.
+play() {
+  local name=$1 set=$2 file=$3 log=$work/$1.log line
+  shift 3
+  if line=$("$work/play" -set "$set" -data "$data/$file" -manifest "$work/$name.json" -leases "$work/$name.leases" "$@" 2> "$log"); then
+    say "ok   $name: ${line#*: }"
+  else
+    say "FAIL $name: $(tail -n 1 "$log")"
+    return 1
+  fi
+}
+
+# check NAME SET FILE LAKE: compares.
+check() {
+  "$python" judge/check.py --name "$1" --set "$2" --data "$data/$3" --answers "$data/$(dirname "$3")" --lake "$4" \
+    --manifest "$work/$1.json" 2>&1 | tee -a "$results" || true
+  [ "${PIPESTATUS[0]}" -le 1 ] || say "FAIL $1: the checker ended early"
+}
+
+# local_case NAME SET FILE OPTION...: with a lake in a folder.
+local_case() {
+  local name=$1 set=$2 file=$3
+  shift 3
+  play "$name" "$set" "$file" -lake "dir:$work/$name" "$@" || return 0
+  check "$name" "$set" "$file" "dir:$work/$name"
+  [ -n "${JUDGE_KEEP:-}" ] || rm -rf "${work:?}/$name" "$work/$name.leases"
+}
+
+# bucket_case NAME SET FILE OPTION...: with a lake in a bucket of its own.
+bucket_case() {
+  local name=$1 set=$2 file=$3 bucket left
+  bucket=$1-$(date +%s)-$$
+  shift 3
+  "$python" judge/bucket.py "$VERSITYGW_ENDPOINT" "$bucket"
+  play "$name" "$set" "$file" -lake "s3:$bucket@$VERSITYGW_ENDPOINT" "$@" || return 0
+  check "$name" "$set" "$file" "s3:$bucket@$VERSITYGW_ENDPOINT"
+  left=$(find "$servers/data/versitygw/$bucket/.sgwtmp" -type f 2> /dev/null | wc -l)
+  if [ "$left" = 0 ]; then say "ok   $name: no upload is left over in the server"; else say "FAIL $name: $left files of unfinished uploads are left in the server"; fi
+  [ -n "${JUDGE_KEEP:-}" ] || rm -rf "${servers:?}/data/versitygw/$bucket" "$work/$name.leases"
+}
+
+# suite runs the acceptance suite of stores against the S3 server.
+suite() {
+  local log=$work/s3-suite.log line status=0
+  SHARDLAKE_S3_ENDPOINT=$VERSITYGW_ENDPOINT SHARDLAKE_S3_BUCKET=suite-$(date +%s)-$$ \
+    go test -tags judge -count=1 -run '^TestJudge$' -v ./sink/s3/... > "$log" 2>&1 || status=$?
+  while read -r line; do
+    case $line in
+      "--- PASS: TestJudge/"*/*) say "ok   s3-suite: ${line#--- PASS: TestJudge/}" ;;
+      "--- FAIL: TestJudge"*) say "FAIL s3-suite: ${line#--- FAIL: }" ;;
+    esac
+  done < <(grep -E '^ *--- ' "$log")
+  [ "$status" = 0 ] || say "FAIL s3-suite: $(tail -n 1 "$log"), see .judge/run/s3-suite.log"
+}
+
+has() { [[ " $services " == *" $1 "* ]]; }
+
+# run CASE
+run() {
+  local web=web-access/events.jsonl.gz retail=online-retail/invoice-lines.jsonl.gz sensors=machine-sensors/readings.jsonl.gz
+  local weather=airport-weather/weather.csv.gz nginx=nginx-status/status.jsonl.gz quakes=earthquakes/quakes.jsonl.gz
+  case $1 in
+    # Windows that are open at the end stay open; shards are split and merged in the middle.
+    web-access) local_case "$1" web-access $web -payloads "$data/payloads" -malformed 60 -restarts 3 -reshard ;;
+    web-access-log) local_case "$1" web-access-log web-access/access.log.gz -shards 2 -restarts 1 ;;
+    online-retail) local_case "$1" online-retail $retail -restarts 1 ;;
+    machine-sensors) local_case "$1" machine-sensors $sensors -restarts 2 ;;
+    # All shards are closed at the end, so all windows fire and the answers must be met in full.
+    airport-weather) local_case "$1" airport-weather $weather -restarts 2 -close ;;
+    nginx-status) local_case "$1" nginx-status $nginx -restarts 4 -close ;;
+    earthquakes) local_case "$1" earthquakes $quakes -restarts 4 -reshard -close ;;
+    # Kinesis servers of others.
+    kinesislocal-nginx) local_case "$1" nginx-status $nginx -endpoint "$KINESISLOCAL_ENDPOINT" -stream "$1-$$" -strict -restarts 1 ;;
+    kinesislocal-quakes) local_case "$1" earthquakes $quakes -endpoint "$KINESISLOCAL_ENDPOINT" -stream "$1-$$" -restarts 1 -reshard -close ;;
+    ferrokinesis-web) local_case "$1" web-access $web -endpoint "$FERROKINESIS_ENDPOINT" -stream "$1-$$" -strict -restarts 2 -reshard -close ;;
+    ferrokinesis-sensors) local_case "$1" machine-sensors $sensors -endpoint "$FERROKINESIS_ENDPOINT" -stream "$1-$$" -strict -restarts 1 -close ;;
+    # An S3 server of others.
+    s3-web) bucket_case "$1" web-access $web -restarts 2 -close ;;
+    s3-quakes) bucket_case "$1" earthquakes $quakes -restarts 1 -close ;;
+    s3-suite) suite ;;
+    *) die "unknown case $1: judge/run.sh list" ;;
+  esac
+}
+
+# server CASE prints the server that a case needs.
+server() {
+  case $1 in
+    kinesislocal-*) echo kinesislocal ;;
+    ferrokinesis-*) echo ferrokinesis ;;
+    s3-*) echo versitygw ;;
+  esac
+}
+
+# --- The run --------------------------------------------------------------------------------------
+
+[ -d "$data" ] || die "the data sets are not in $data: set SHARDLAKE_DATA to their folder"
+data=$(cd "$data" && pwd)
+for set in web-access online-retail machine-sensors airport-weather nginx-status earthquakes payloads; do
+  [ -d "$data/$set" ] || die "data set $set is not in $data"
+done
+cases=${*:-$CASES}
+needed=
+for c in $cases; do
+  s=$(server "$c")
+  if [ -n "$s" ] && has "$s" && [[ " $needed " != *" $s "* ]]; then needed="$needed $s"; fi
+done
+
+rm -rf "$work"
+mkdir -p "$work"
+: > "$results"
+python=$(scripts/venv.sh)
+export PYTHONDONTWRITEBYTECODE=1
+(cd examples && go build -o "$work/play" ./datasets/play)
+if [ -n "$needed" ]; then
+  scripts/servers.sh install $needed
+  trap 'scripts/servers.sh stop $needed' EXIT
+  trap 'exit 130' INT TERM
+  scripts/servers.sh start $needed
+  # shellcheck disable=SC1091
+  . "$servers/run/endpoints.env"
+fi
+echo "judge: tools are ready after $((SECONDS - began)) s"
+
+for c in $cases; do
+  s=$(server "$c")
+  if [ -n "$s" ] && ! has "$s"; then
+    echo "judge: $c is not run: $s is not among JUDGE_SERVERS"
+    continue
+  fi
+  run "$c"
+done
+
+passed=$(grep -c '^ok ' "$results" || true)
+failed=$(grep -c '^FAIL ' "$results" || true)
+echo "judge: $((SECONDS - began)) s"
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ] && [ "$passed" != 0 ]
