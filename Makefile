@@ -1,0 +1,35 @@
+# The library is the module here; examples and benchmarks are modules of their own.
+export GOTOOLCHAIN := auto
+
+.DEFAULT_GOAL := help
+.PHONY: help demo check test judge bench fmt fuzz clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' $(firstword $(MAKEFILE_LIST))
+
+demo: ## the main job in under a minute: no AWS, no Docker, no account
+	cd examples && go run ./demo
+
+check: ## format, vet, staticcheck, golangci-lint, tidy go.mod, import rules, docs
+	scripts/check.sh
+
+test: ## all tests, with the race detector; in-process services only
+	go test -race -shuffle=on ./...
+	cd examples && go test -race -shuffle=on ./...
+	cd benchmarks && go test -race -shuffle=on ./...
+
+judge: ## servers and readers that are not ours check the product on real data
+	bash judge/run.sh
+
+bench: ## what the engine costs, against a hand-written loop
+	cd benchmarks && go run ./engine
+
+fmt: ## format the Go files
+	$(shell go env GOROOT)/bin/gofmt -s -w $$(git ls-files --cached --others --exclude-standard -- '*.go')
+
+fuzz: ## a short run of every fuzz target
+	scripts/fuzz.sh
+
+clean: ## stop what judge started, remove all that the other targets made
+	scripts/servers.sh stop
+	rm -rf .tools .judge .run lake
