@@ -105,7 +105,9 @@ func TestPollingInFakeTime(t *testing.T) {
 		go func() {
 			defer close(done)
 			for range 100 {
-				w.put("s", "k", "x")
+				if _, _, err := srv.Put("s", "k", []byte("x")); err != nil {
+					t.Error(err)
+				}
 				time.Sleep(time.Second)
 			}
 		}()

@@ -113,7 +113,7 @@ type Fault struct {
 	// Shard is the shard's id, for operations on a shard: GetRecords (also with an
 	// expired iterator), GetShardIterator, PutRecord, PutRecords, SplitShard (the
 	// shard to split), MergeShards (ShardToMerge). Empty matches all, and calls
-	// without a shard.
+	// without a shard. Puts to a stream with distribution AUTO match no shard.
 	//
 	// PutRecords matches if any record goes to the shard. Then Throttle,
 	// InternalError and ErrorAnswer refuse only that shard's records, in the

@@ -115,10 +115,11 @@ func (s *Server) URL() string { return s.url }
 // with net/http. As there, the body of a response must be closed.
 func (s *Server) Client() *http.Client { return s.client }
 
-// Close ends a server made by Listen: the listener and all connections, under
-// whatever request. It returns when no connection is served any more; requests
-// within the process, by Client or by the methods, still work. On a server made
-// by New it does nothing. It may be called more than once.
+// Close ends a server made by Listen: it closes the listener and all connections,
+// whatever they are serving, so a request that a fault holds ends soon after. It
+// returns when nothing listens any more. Requests within the process, by Client
+// or by the methods, still work. On a server made by New it does nothing. It may
+// be called more than once.
 func (s *Server) Close() error {
 	if s.http == nil {
 		return nil

@@ -84,17 +84,19 @@ func (w *responseWriter) run(ctx context.Context, h http.Handler, r *http.Reques
 	if err := body.Close(); err != nil {
 		aborted = true
 	}
+	err := io.EOF
 	if aborted {
 		w.begin(0, true)
-		w.writer.CloseWithError(io.ErrUnexpectedEOF)
-		return
+		err = io.ErrUnexpectedEOF
 	}
 	w.begin(http.StatusOK, false)
 	if w.length >= 0 && w.written < w.length {
-		w.writer.CloseWithError(io.ErrUnexpectedEOF)
-		return
+		err = io.ErrUnexpectedEOF
 	}
-	w.writer.CloseWithError(io.EOF)
+	if err != io.EOF && ctx.Err() != nil {
+		err = context.Cause(ctx) // why the handler gave up, if it was faster than AfterFunc
+	}
+	w.writer.CloseWithError(err)
 }
 
 // handle runs the handler and tells whether it cut the connection.
