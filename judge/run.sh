@@ -30,7 +30,7 @@ export AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=testtest GOTOOLCHAIN=auto
 unset AWS_PROFILE AWS_SESSION_TOKEN AWS_ENDPOINT_URL AWS_ENDPOINT_URL_S3 AWS_ENDPOINT_URL_KINESIS
 
 readonly CASES="web-access web-access-log online-retail machine-sensors airport-weather nginx-status earthquakes
- kinesislocal-nginx kinesislocal-quakes ferrokinesis-web ferrokinesis-sensors s3-web s3-quakes s3-suite"
+ kinesislocal-nginx kinesislocal-quakes ferrokinesis-web ferrokinesis-sensors s3-web s3-quakes s3-suite self-check"
 if [ "${1:-}" = list ]; then
   printf '%s\n' $CASES
   exit
@@ -102,6 +102,26 @@ suite() {
   [ "$status" = 0 ] || say "FAIL s3-suite: $(tail -n 1 "$log"), see .judge/run/s3-suite.log"
 }
 
+# self_check damages a lake in several ways, each of which the checkers must notice.
+self_check() {
+  local file=earthquakes/quakes.jsonl.gz kind status damaged=$work/self-check-damaged
+  play "$1" earthquakes "$file" -lake "dir:$work/$1" -restarts 1 -close || return 0
+  for kind in lost doubled flipped changed swapped; do
+    cp -r "$work/$1" "$damaged"
+    "$python" judge/damage.py "$kind" "$damaged"
+    status=0
+    "$python" judge/check.py --name "$1" --set earthquakes --data "$data/$file" --answers "$data/earthquakes" --lake "dir:$damaged" \
+      --manifest "$work/$1.json" > "$work/$1-$kind.log" 2>&1 || status=$?
+    if [ "$status" = 1 ] && grep -q '^FAIL ' "$work/$1-$kind.log"; then
+      say "ok   $1: a lake with something $kind is noticed, by $(grep -c '^FAIL ' "$work/$1-$kind.log") checks"
+    else
+      say "FAIL $1: a lake with something $kind passes"
+    fi
+    rm -rf "$damaged"
+  done
+  rm -rf "${work:?}/$1" "$work/$1.leases"
+}
+
 has() { [[ " $services " == *" $1 "* ]]; }
 
 # run CASE
@@ -127,6 +147,7 @@ run() {
     s3-web) bucket_case "$1" web-access $web -restarts 2 -close ;;
     s3-quakes) bucket_case "$1" earthquakes $quakes -restarts 1 -close ;;
     s3-suite) suite ;;
+    self-check) self_check "$1" ;;
     *) die "unknown case $1: judge/run.sh list" ;;
   esac
 }
@@ -162,6 +183,9 @@ export PYTHONDONTWRITEBYTECODE=1
 (cd examples && go build -o "$work/play" ./datasets/play)
 if [ -n "$needed" ]; then
   scripts/servers.sh install $needed
+  for s in $needed; do
+    scripts/servers.sh status | grep -q "^$s up" && die "$s runs already, for somebody else: scripts/servers.sh stop"
+  done
   trap 'scripts/servers.sh stop $needed' EXIT
   trap 'exit 130' INT TERM
   scripts/servers.sh start $needed
@@ -179,6 +203,10 @@ for c in $cases; do
   run "$c"
 done
 
+if [ -n "$needed" ]; then
+  trap - EXIT
+  scripts/servers.sh stop $needed
+fi
 passed=$(grep -c '^ok ' "$results" || true)
 failed=$(grep -c '^FAIL ' "$results" || true)
 echo "judge: $((SECONDS - began)) s"
