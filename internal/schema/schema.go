@@ -1,296 +1,239 @@
-// Package schema compiles a Go struct type into the columns that file formats and
-// partitions work with. A column's name is that of its lake tag, else of its json
-// tag, else the Go name in snake case. Both formats see the same columns.
+// Package schema compiles a Go struct type into the columns of a lake: what both
+// file formats and Hive partitions work with, so that a type means the same in
+// Parquet, in Avro and in a path.
+//
+// # Names
+//
+// A column is called by its lake tag, else by its json tag, else by the Go name
+// in snake case. Names have ASCII letters, digits and underscores and do not
+// begin with a digit, as Avro demands; two names of one struct must differ in
+// more than case, which Athena folds. Embedded structs are inlined. A field
+// tagged lake:"-", or json:"-" without a lake tag, is no column.
+//
+// # Types
+//
+//	bool                           boolean
+//	int8 to int32, uint8, uint16   32-bit integer
+//	int, int64, uint32             64-bit integer
+//	uint, uint64                   decimal(20,0): neither format's readers agree on
+//	                               unsigned 64-bit integers, and a decimal is exact
+//	float32, float64               float, double
+//	string                         UTF-8 string
+//	[]byte                         bytes
+//	[N]byte                        N bytes
+//	time.Time, shardlake.Instant   timestamp in UTC, microseconds
+//	time.Duration                  64-bit integer, nanoseconds
+//	json.RawMessage                string
+//	[]T                            list
+//	map[string]T                   map, keys sorted, so equal rows are equal bytes
+//	struct                         record
+//	*T                             T or null
+//
+// Files know two widths of integers, signed, because that is what Avro, Hive and
+// Athena have. Times are cut, towards the past, to their unit. The zero time.Time
+// is a time like any other, 0001-01-01: use omitzero or a pointer where it means
+// nothing.
+//
+// # Null
+//
+// nil is null: of a pointer, a slice (also []byte and json.RawMessage) and a map.
+// An empty slice or map is not null. What cannot be nil is a required column.
+//
+// # Options
+//
+// Options follow the name in a lake tag, `lake:"price,decimal(18,3)"`. Those that
+// are about a value reach through pointers, slices and maps to what they hold.
+//
+//	required        slice or map: nil is written as empty, and the column is not optional
+//	optional        the column is optional though this type always has a value
+//	omitzero        the zero value is written as null; for types that have no nil
+//	millis          timestamp in milliseconds
+//	date            time: the day in UTC
+//	decimal(p,s)    int64 or int32 that counts units of 10^-s, at most p digits
+//	uuid            [16]byte: written as text of 36 characters; string: must be such text
+//	json            string or []byte with JSON in it: written as string
+//	logical         with uuid and json: marked with the format's own logical type,
+//	                which not all engines can read
 package schema
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"reflect"
-	"strconv"
 	"strings"
-	"time"
-	"unicode"
-
-	"github.com/shardlake/shardlake"
+	"unsafe"
 )
 
-// Kind is what a column holds.
+// Kind is what a column holds in a file.
 type Kind int
 
-// The kinds. Int and Uint have Bits; Decimal has Precision and Scale.
+// The kinds. What the Go type was is behind the accessors of Field.
 const (
-	Bool Kind = iota
-	Int
-	Uint
-	Float
-	String
-	Bytes
-	Fixed // an array of bytes, of Size
-	Time  // microseconds, or milliseconds if Millis
-	Date
-	Decimal
-	List
-	Map
-	Struct
+	Bool    Kind = iota
+	Int32        // Field.Int
+	Int64        // Field.Int
+	Float32      // IEEE 754
+	Float64
+	String  // UTF-8; Field.Bytes
+	Bytes   // Field.Bytes
+	Fixed   // Field.Size bytes; Field.Bytes
+	UUID    // 16 bytes; Field.Bytes
+	Time    // since 1970 UTC, in microseconds, or milliseconds if Millis; Field.Int
+	Date    // days since 1970 in UTC; Field.Int
+	Decimal // unscaled; Field.Int up to 18 digits, else Field.Bytes of 9 bytes
+	List    // of Elem; Field.Items
+	Map     // from strings to Elem; Field.Pairs
+	Struct  // of Fields
 )
 
-// Field is a column, an element of a list, or the value of a map.
+// Field is a column, the element of a list, or the value of a map.
 type Field struct {
-	Name     string
+	Name     string // empty for elements, values and the row itself
 	Kind     Kind
-	Optional bool // may be null
+	Optional bool // may be null; Deref tells
 
-	Bits, Precision, Scale, Size int
-	Millis, JSON                 bool
+	Precision, Scale int    // of Decimal
+	Size             int    // of Fixed
+	Millis           bool   // of Time
+	JSON             bool   // of String: marked as JSON
+	Elem             *Field // of List, or the values of Map
+	Fields           []*Field
 
-	Elem   *Field   // of a List, or the value of a Map, whose keys are strings
-	Fields []*Field // of a Struct
+	Type   reflect.Type // of the value: what a pointer points to
+	Offset uintptr      // in the enclosing struct
 
-	Type    reflect.Type
-	index   []int // in the struct above
-	instant bool  // Time is a shardlake.Instant
-	raw     bool  // String is a json.RawMessage
+	pointer  bool
+	omitzero bool
+	asJSON   bool
+	asUUID   bool // String: of or like a UUID
+	check    checker
+	weigh    func(unsafe.Pointer) int
 }
 
-// Schema is a row type's columns.
+// Schema is the columns of a row type. It is immutable.
 type Schema struct {
+	// Root is a Struct that is the row.
 	Root *Field
 }
 
-// Of compiles a struct type. Its error lists everything that is wrong.
+// maxColumns bounds what a type can grow to: each leaf has buffers in each open
+// file.
+const maxColumns = 4096
+
+// Of compiles a struct type. Its error lists all mistakes at once.
 func Of(t reflect.Type) (*Schema, error) {
-	if t.Kind() != reflect.Struct {
+	if t == nil || t.Kind() != reflect.Struct || t == timeType {
 		return nil, fmt.Errorf("rows of type %v have no columns: use a struct", t)
 	}
+	c := compiler{}
 	root := &Field{Kind: Struct, Type: t}
-	if err := root.structure(t, nil); err != nil {
-		return nil, fmt.Errorf("rows of type %v: %w", t, err)
+	c.structure(root, "")
+	if len(c.errs) > 0 {
+		return nil, fmt.Errorf("rows of type %v: %w", t, errors.Join(c.errs...))
 	}
+	root.prepare("")
 	return &Schema{root}, nil
 }
 
-// In returns the value of field f of a struct.
-func (f *Field) In(v reflect.Value) reflect.Value { return v.FieldByIndex(f.index) }
+// prepare compiles what depends on the whole tree.
+func (f *Field) prepare(path string) {
+	if f.Name != "" {
+		path = strings.TrimPrefix(path+"."+f.Name, ".")
+	}
+	switch f.Kind {
+	case Struct:
+		for _, g := range f.Fields {
+			g.prepare(path)
+		}
+	case List:
+		f.Elem.prepare(path + "[]")
+	case Map:
+		f.Elem.prepare(path + "{}")
+	}
+	f.check = f.checker(path)
+	f.weigh = f.weigher()
+}
 
-func (f *Field) structure(t reflect.Type, above []reflect.Type) error {
-	for _, u := range above {
-		if u == t {
-			return fmt.Errorf("%v contains itself: a file's columns are finite", t)
+// compiler gathers mistakes.
+type compiler struct {
+	errs    []error
+	above   []reflect.Type
+	columns int
+	full    bool
+}
+
+func (c *compiler) bad(where, format string, args ...any) {
+	c.errs = append(c.errs, fmt.Errorf("field %s: %w", where, fmt.Errorf(format, args...)))
+}
+
+// structure adds the fields of struct type f.Type to f.
+func (c *compiler) structure(f *Field, where string) {
+	for _, u := range c.above {
+		if u == f.Type {
+			c.bad(where, "%v contains itself, and a file's columns are finite", f.Type)
+			return
 		}
 	}
-	above = append(above[:len(above):len(above)], t)
-	var errs []error
+	c.above = append(c.above, f.Type)
+	n := len(c.errs)
 	seen := map[string]string{}
+	c.inline(f, f.Type, 0, where, seen)
+	if len(f.Fields) == 0 && len(c.errs) == n {
+		c.errs = append(c.errs, fmt.Errorf("%v has no exported fields", f.Type))
+	}
+	c.above = c.above[:len(c.above)-1]
+}
+
+// inline adds the fields of t, which lies at an offset in f's struct.
+func (c *compiler) inline(f *Field, t reflect.Type, offset uintptr, where string, seen map[string]string) {
 	for sf := range t.Fields() {
-		if sf.Anonymous && sf.Type.Kind() == reflect.Struct && sf.Tag.Get("lake") == "" && sf.Tag.Get("json") == "" {
-			inner := &Field{Kind: Struct}
-			if err := inner.structure(sf.Type, above); err != nil {
-				errs = append(errs, err)
-			}
-			for _, g := range inner.Fields {
-				g.index = append([]int{sf.Index[0]}, g.index...)
-				errs = append(errs, f.add(g, sf.Name+"."+g.Name, seen))
-			}
+		path := strings.TrimPrefix(where+"."+sf.Name, ".")
+		tag := parseTag(sf)
+		if tag.skip {
 			continue
+		}
+		if sf.Anonymous && tag.name == "" && len(tag.options) == 0 {
+			if e := sf.Type; e.Kind() == reflect.Struct && e != timeType {
+				for _, u := range c.above {
+					if u == e {
+						c.bad(path, "%v contains itself, and a file's columns are finite", e)
+						return
+					}
+				}
+				c.above = append(c.above, e)
+				c.inline(f, e, offset+sf.Offset, path, seen)
+				c.above = c.above[:len(c.above)-1]
+				continue
+			} else if e.Kind() == reflect.Pointer && e.Elem().Kind() == reflect.Struct && e.Elem() != timeType {
+				c.bad(path, "an embedded pointer has columns that may not exist: give it a name in a lake tag, or embed the struct itself")
+				continue
+			}
 		}
 		if !sf.IsExported() {
 			continue
 		}
-		name, opts, skip := naming(sf)
-		if skip {
-			continue
+		g := &Field{Name: tag.name, Offset: offset + sf.Offset}
+		if g.Name == "" {
+			g.Name = snake(sf.Name)
 		}
-		g, err := column(sf.Type, opts, above)
-		if err != nil {
-			errs = append(errs, fmt.Errorf("field %s: %w", sf.Name, err))
-			continue
-		}
-		g.Name, g.index = name, sf.Index
-		errs = append(errs, f.add(g, sf.Name, seen))
+		c.name(g.Name, path, seen)
+		c.column(g, sf.Type, newOptions(tag.options), path)
+		f.Fields = append(f.Fields, g)
 	}
-	if len(f.Fields) == 0 && errors.Join(errs...) == nil {
-		errs = append(errs, fmt.Errorf("%v has no exported fields", t))
-	}
-	return errors.Join(errs...)
 }
 
-// add takes a column whose name is its own. Case does not count: engines fold it.
-func (f *Field) add(g *Field, from string, seen map[string]string) error {
-	if g.Name == "" || len(g.Name) > 255 {
-		return fmt.Errorf("field %s: its column name %q is empty or longer than 255 bytes", from, g.Name)
+// name checks a column's name. Case does not count in comparison.
+func (c *compiler) name(name, path string, seen map[string]string) {
+	ok := len(name) <= 255
+	for i, r := range []byte(name) {
+		ok = ok && (r == '_' || r|0x20 >= 'a' && r|0x20 <= 'z' || i > 0 && r >= '0' && r <= '9')
 	}
-	key := strings.ToLower(g.Name)
+	if !ok {
+		c.bad(path, "column name %q: want ASCII letters, digits and underscores, not a digit first, at most 255; give another in a lake tag", name)
+	}
+	key := strings.ToLower(name)
 	if other, dup := seen[key]; dup {
-		return fmt.Errorf("fields %s and %s have one column name, %q", other, from, g.Name)
+		c.bad(path, "its column %q is also that of field %s (engines do not tell upper from lower case)", name, other)
 	}
-	seen[key] = from
-	f.Fields = append(f.Fields, g)
-	return nil
-}
-
-func naming(sf reflect.StructField) (name string, opts []string, skip bool) {
-	tag, ok := sf.Tag.Lookup("lake")
-	j, _, _ := strings.Cut(sf.Tag.Get("json"), ",")
-	if tag == "-" || !ok && j == "-" {
-		return "", nil, true
-	}
-	name, rest := tag, ""
-	if i := strings.IndexByte(tag, ','); i >= 0 {
-		name, rest = tag[:i], tag[i+1:]
-	}
-	// decimal(18,3) has a comma of its own.
-	for rest != "" {
-		end := strings.IndexByte(rest, ',')
-		if p := strings.IndexByte(rest, '('); p >= 0 && p < end {
-			if q := strings.IndexByte(rest, ')'); q >= 0 {
-				end = strings.IndexByte(rest[q:], ',')
-				if end >= 0 {
-					end += q
-				}
-			}
-		}
-		if end < 0 {
-			opts, rest = append(opts, rest), ""
-			break
-		}
-		opts, rest = append(opts, rest[:end]), rest[end+1:]
-	}
-	if name == "" && j != "-" {
-		name = j
-	}
-	if name == "" {
-		name = snake(sf.Name)
-	}
-	return name, opts, false
-}
-
-// snake turns PageURLs into page_urls.
-func snake(s string) string {
-	r := []rune(s)
-	var b strings.Builder
-	for i, c := range r {
-		if unicode.IsUpper(c) && i > 0 && (unicode.IsLower(r[i-1]) || unicode.IsDigit(r[i-1]) || i+1 < len(r) && unicode.IsLower(r[i+1]) && r[i-1] != '_' && !(i+2 == len(r) && r[i+1] == 's')) {
-			b.WriteByte('_')
-		}
-		b.WriteRune(unicode.ToLower(c))
-	}
-	return b.String()
-}
-
-var (
-	timeType     = reflect.TypeFor[time.Time]()
-	instantType  = reflect.TypeFor[shardlake.Instant]()
-	rawType      = reflect.TypeFor[json.RawMessage]()
-	durationType = reflect.TypeFor[time.Duration]()
-)
-
-// column compiles a field's type and its tag's options.
-func column(t reflect.Type, opts []string, above []reflect.Type) (*Field, error) {
-	f := &Field{Type: t}
-	if t.Kind() == reflect.Pointer {
-		g, err := column(t.Elem(), opts, above)
-		if err != nil {
-			return nil, err
-		}
-		if t.Elem().Kind() == reflect.Pointer {
-			return nil, fmt.Errorf("%v: a pointer to a pointer has two nulls", t)
-		}
-		g.Type, g.Optional = t, true
-		return g, nil
-	}
-	if err := f.kind(t, above); err != nil {
-		return nil, err
-	}
-	for _, o := range opts {
-		if err := f.option(o); err != nil {
-			return nil, err
-		}
-	}
-	return f, nil
-}
-
-func (f *Field) kind(t reflect.Type, above []reflect.Type) (err error) {
-	switch t {
-	case timeType:
-		f.Kind = Time
-		return nil
-	case instantType:
-		f.Kind, f.instant = Time, true
-		return nil
-	case rawType:
-		f.Kind, f.raw, f.Optional = String, true, true
-		return nil
-	case durationType:
-		f.Kind, f.Bits = Int, 64
-		return nil
-	}
-	switch k := t.Kind(); k {
-	case reflect.Bool:
-		f.Kind = Bool
-	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
-		f.Kind, f.Bits = Int, t.Bits()
-	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
-		f.Kind, f.Bits = Uint, t.Bits()
-	case reflect.Float32, reflect.Float64:
-		f.Kind, f.Bits = Float, t.Bits()
-	case reflect.String:
-		f.Kind = String
-	case reflect.Slice:
-		if t.Elem().Kind() == reflect.Uint8 {
-			f.Kind = Bytes
-			return nil
-		}
-		f.Kind, f.Optional = List, true
-		f.Elem, err = column(t.Elem(), nil, above)
-	case reflect.Array:
-		if t.Elem().Kind() != reflect.Uint8 || t.Len() == 0 {
-			return fmt.Errorf("%v is no column: an array must be of bytes", t)
-		}
-		f.Kind, f.Size = Fixed, t.Len()
-	case reflect.Map:
-		if t.Key().Kind() != reflect.String {
-			return fmt.Errorf("%v is no column: keys of a map must be strings", t)
-		}
-		f.Kind, f.Optional = Map, true
-		f.Elem, err = column(t.Elem(), nil, above)
-	case reflect.Struct:
-		f.Kind = Struct
-		err = f.structure(t, above)
-	default:
-		err = fmt.Errorf("%v is no column", t)
-	}
-	return err
-}
-
-func (f *Field) option(o string) error {
-	switch {
-	case o == "optional":
-		return errors.New("option optional: use a pointer, whose nil is the null")
-	case o == "required" && (f.Kind == List || f.Kind == Map):
-		f.Optional = false
-	case o == "millis" && f.Kind == Time:
-		f.Millis = true
-	case o == "date" && f.Kind == Time:
-		f.Kind = Date
-	case o == "json" && f.Kind == String:
-		f.JSON = true
-	case strings.HasPrefix(o, "decimal(") && strings.HasSuffix(o, ")") && f.Kind == Int && f.Bits >= 32:
-		p, s, _ := strings.Cut(o[len("decimal("):len(o)-1], ",")
-		var err1, err2 error
-		f.Precision, err1 = strconv.Atoi(strings.TrimSpace(p))
-		f.Scale, err2 = strconv.Atoi(strings.TrimSpace(s))
-		most := 18
-		if f.Bits == 32 {
-			most = 9
-		}
-		if err1 != nil || err2 != nil || f.Precision < 1 || f.Precision > most || f.Scale < 0 || f.Scale > f.Precision {
-			return fmt.Errorf("option %s: want decimal(precision,scale) with a precision of at most %d", o, most)
-		}
-		f.Kind = Decimal
-	default:
-		return fmt.Errorf("option %q does not fit a %v", o, f.Type)
-	}
-	return nil
+	seen[key] = path
 }
