@@ -25,7 +25,7 @@ bench: ## what the engine costs, against a hand-written loop
 	cd benchmarks && go run ./engine
 
 fmt: ## format the Go files
-	$(shell go env GOROOT)/bin/gofmt -s -w $$(git ls-files --cached --others --exclude-standard -- '*.go')
+	scripts/fmt.sh
 
 fuzz: ## a short run of every fuzz target
 	scripts/fuzz.sh

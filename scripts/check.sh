@@ -18,15 +18,9 @@ each() {
   return $rc
 }
 
-# fmt uses the gofmt of the toolchain that go.mod names: switching toolchains does not switch gofmt.
 fmt() {
-  local bad
-  bad=$(git ls-files -z --cached --others --exclude-standard -- '*.go' | while IFS= read -r -d '' f; do
-    [ -e "$f" ] && printf '%s\0' "$f"
-  done | xargs -0 "$(go env GOROOT)/bin/gofmt" -s -l)
-  [ -z "$bad" ] || {
-    echo "not formatted (make fmt):"
-    echo "$bad"
+  scripts/fmt.sh -l || {
+    echo "these files are not formatted: make fmt"
     return 1
   }
 }
