@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"sync"
 	"testing"
 	"time"
@@ -47,10 +48,22 @@ func newClient(srv *kinesistest.Server, inProcess bool) *kinesis.Client {
 		Credentials:  credentials.NewStaticCredentialsProvider("test", "test", ""),
 		Retryer:      aws.NopRetryer{},
 	}
-	if inProcess {
-		o.HTTPClient = srv.Client()
+	o.HTTPClient = srv.Client()
+	if !inProcess {
+		o.HTTPClient = socketClient{&http.Client{Transport: &http.Transport{}}}
 	}
 	return kinesis.New(o)
+}
+
+// socketClient hides the WriteTo of request bodies; see Listen for why.
+type socketClient struct{ *http.Client }
+
+func (c socketClient) Do(r *http.Request) (*http.Response, error) {
+	r = r.WithContext(r.Context()) // a copy
+	if r.Body != nil {
+		r.Body = struct{ io.ReadCloser }{r.Body}
+	}
+	return c.Client.Do(r)
 }
 
 // world is a server and a client of it.
