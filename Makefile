@@ -32,4 +32,5 @@ fuzz: ## a short run of every fuzz target
 
 clean: ## stop what judge started, remove all that the other targets made
 	scripts/servers.sh stop
+	[ ! -d .judge ] || chmod -R u+w .judge # Go makes its module cache read-only
 	rm -rf .tools .judge .run lake
