@@ -1,0 +1,262 @@
+package parquet
+
+import (
+	"encoding/binary"
+	"math/bits"
+
+	"github.com/parquet-go/parquet-go/format"
+
+	"github.com/shardlake/shardlake/internal/schema"
+)
+
+// column gathers one leaf of the schema: the values and levels of the page at
+// hand, and the finished pages of the row group.
+type column struct {
+	w              *writer
+	path           []string
+	typ            format.Type
+	size           int // of a number or of fixed bytes, 0 of a byte array
+	maxRep, maxDef uint8
+	depth          int
+
+	// The page at hand. Values are numbers of the dictionary while that is in use,
+	// plain otherwise.
+	rep, def []byte
+	indices  []int32
+	data     []byte
+	values   int // without nulls
+	firstRow int64
+
+	dict     *dictionary // nil for columns that have none
+	inDict   bool        // the page at hand
+	giveUp   bool        // the dictionary is full or does not pay
+	hopeless bool        // it did not pay in an earlier row group of the file
+
+	chunk chunk
+}
+
+// A dictionary of so many values, on average used less than twice, is given up
+// before the page ends: hashing is what it costs.
+const hopelessValues = 16 << 10
+
+func newColumn(w *writer, f *schema.Field, path []string, maxRep, maxDef uint8) *column {
+	c := &column{w: w, path: path, maxRep: maxRep, maxDef: maxDef}
+	c.typ, c.size = physical(f)
+	switch c.typ {
+	case format.Int32, format.Float:
+		c.size = 4
+	case format.Int64, format.Double:
+		c.size = 8
+	}
+	if c.typ != format.Boolean && w.DictionaryMaxBytes > 0 {
+		c.dict = newDictionary()
+	}
+	c.inDict = c.dict != nil
+	return c
+}
+
+// level begins an entry, of which there is at least one per row. A null, and an
+// empty list, is nothing but its levels.
+func (c *column) level(rep, def uint8) {
+	if c.maxRep > 0 {
+		c.rep = append(c.rep, rep)
+	}
+	if c.maxDef > 0 {
+		c.def = append(c.def, def)
+	}
+}
+
+func (c *column) boolean(v bool) {
+	if c.values&7 == 0 {
+		c.data = append(c.data, 0)
+	}
+	if v {
+		c.data[len(c.data)-1] |= 1 << (c.values & 7)
+	}
+	c.values++
+}
+
+// number adds an integer, sign-extended, or the bits of a floating-point number.
+func (c *column) number(v uint64) {
+	c.values++
+	if !c.inDict {
+		c.data = appendNumber(c.data, v, c.size)
+		return
+	}
+	n := c.dict.number(v)
+	c.indices = append(c.indices, n)
+	if int(n) == c.dict.len()-1 {
+		c.judge()
+	}
+}
+
+func (c *column) bytes(v []byte) {
+	c.values++
+	if !c.inDict {
+		c.data = appendBytes(c.data, v, c.size)
+		return
+	}
+	n := c.dict.bytes(v)
+	c.indices = append(c.indices, n)
+	if int(n) == c.dict.len()-1 {
+		c.judge()
+	}
+}
+
+// judge decides, after what may have been a new value, whether the dictionary is
+// worth going on. What follows happens at the end of a row.
+func (c *column) judge() {
+	n := c.dict.len()
+	if c.dict.plainSize(c.size) >= c.w.DictionaryMaxBytes ||
+		n >= hopelessValues && int64(2*n) > c.chunk.values+int64(c.values) {
+		c.giveUp = true
+	}
+}
+
+// entries is the number of values with nulls.
+func (c *column) entries() int {
+	if c.maxDef > 0 {
+		return len(c.def)
+	}
+	return c.values
+}
+
+// pageBytes is about the size of the page at hand before compression.
+func (c *column) pageBytes() int {
+	n := len(c.data) + (len(c.def)+len(c.rep))/4
+	if c.inDict {
+		n += len(c.indices) * c.width() / 8
+	}
+	return n
+}
+
+// width is the number of bits of an index.
+func (c *column) width() int { return max(1, bits.Len(uint(c.dict.len()-1))) }
+
+// memory is what the column holds in bytes.
+func (c *column) memory() int {
+	n := len(c.data) + len(c.def) + len(c.rep) + 4*len(c.indices) + c.chunk.memory()
+	if c.inDict || c.chunk.dictPages > 0 {
+		n += c.dict.memory()
+	}
+	return n
+}
+
+// leaveDict goes over to plain values, at the end of a row.
+func (c *column) leaveDict() error {
+	if c.unDict() {
+		c.hopeless = true
+	} else if err := c.finishPage(); err != nil {
+		return err
+	}
+	c.inDict, c.giveUp = false, false
+	return nil
+}
+
+// unDict makes the page at hand plain if the dictionary serves no other page and
+// is no smaller.
+func (c *column) unDict() bool {
+	if c.chunk.dictPages > 0 || c.plainBytes() > c.dict.plainSize(c.size)+len(c.indices)*c.width()/8 {
+		return false
+	}
+	numbers := len(c.dict.numbers) > 0
+	for _, n := range c.indices {
+		if numbers {
+			c.data = appendNumber(c.data, c.dict.numbers[n], c.size)
+		} else {
+			c.data = appendBytes(c.data, c.dict.value(n), c.size)
+		}
+	}
+	c.indices = c.indices[:0]
+	c.dict.reset()
+	c.inDict = false
+	return true
+}
+
+// plainBytes is the size of the page at hand if it were plain.
+func (c *column) plainBytes() (sum int) {
+	if c.size > 0 {
+		return c.size * len(c.indices)
+	}
+	for _, n := range c.indices {
+		sum += 4 + len(c.dict.value(n))
+	}
+	return sum
+}
+
+// finishPage encodes, compresses and keeps the page at hand. Its end is the end
+// of a row, as a page index needs it.
+func (c *column) finishPage() error {
+	n := c.entries()
+	if n == 0 {
+		return nil
+	}
+	if c.inDict && c.chunk.dictPages == 0 && c.unDict() {
+		c.hopeless = true
+	}
+	b := c.bounds(int32(c.chunk.dictPages))
+	w := c.w
+	w.page = w.page[:0]
+	var err error
+	if w.page, err = w.levels(w.page, c.rep, c.maxRep); err != nil {
+		return err
+	}
+	if w.page, err = w.levels(w.page, c.def, c.maxDef); err != nil {
+		return err
+	}
+	encoding := format.Plain
+	switch {
+	case c.inDict:
+		encoding = format.RLEDictionary
+		if w.page, err = w.indices(w.page, c.indices, c.width()); err != nil {
+			return err
+		}
+	default:
+		w.page = append(w.page, c.data...)
+	}
+	if err := c.addPage(encoding, n, b); err != nil {
+		return err
+	}
+	c.clearPage()
+	c.firstRow = w.groupRows
+	return nil
+}
+
+func (c *column) clearPage() {
+	c.rep, c.def, c.indices, c.values = c.rep[:0], c.def[:0], c.indices[:0], 0
+	if cap(c.data) > keepBytes {
+		c.data = nil
+	}
+	c.data = c.data[:0]
+}
+
+// reset forgets everything for the next file, and memory that few files need.
+func (c *column) reset() {
+	c.clearPage()
+	if cap(c.rep) > keepBytes {
+		c.rep = nil
+	}
+	if cap(c.def) > keepBytes {
+		c.def = nil
+	}
+	if cap(c.indices) > keepBytes/4 {
+		c.indices = nil
+	}
+	c.hopeless = false
+	c.resetChunk()
+}
+
+// resetChunk begins the next row group.
+func (c *column) resetChunk() {
+	c.chunk.reset(c.w)
+	c.firstRow = 0
+	c.giveUp = false
+	c.inDict = false
+	if c.dict != nil {
+		c.dict.reset()
+		c.inDict = !c.hopeless
+	}
+}
+
+// le appends a 4-byte length.
+func le(b []byte, n int) []byte { return binary.LittleEndian.AppendUint32(b, uint32(n)) }

@@ -1,0 +1,164 @@
+package parquet
+
+import (
+	"encoding/binary"
+	"hash/maphash"
+	"math/bits"
+)
+
+// dictionary numbers the distinct values of a column chunk in the order of their
+// first appearance: numbers by their bits, or byte strings. It is an
+// open-addressing table; its seed is random so that nobody can send values that
+// all collide, and has no influence on the numbering.
+type dictionary struct {
+	seed  maphash.Seed
+	mix   uint64
+	slots []uint32 // number + 1; a power of two, at most half full
+
+	numbers []uint64 // of a dictionary of numbers
+
+	hashes []uint32 // of a dictionary of byte strings
+	ends   []uint32
+	arena  []byte
+
+	seen []int32 // page in which a value was last seen, for bounds
+}
+
+const firstSlots = 256
+
+func newDictionary() *dictionary {
+	d := &dictionary{seed: maphash.MakeSeed(), slots: make([]uint32, firstSlots)}
+	d.mix = maphash.String(d.seed, "")
+	return d
+}
+
+func (d *dictionary) len() int { return len(d.seen) }
+
+// number returns the number of a numeric value.
+func (d *dictionary) number(v uint64) int32 {
+	mask := uint32(len(d.slots) - 1)
+	h := d.hash(v)
+	for at := h & mask; ; at = (at + 1) & mask {
+		n := d.slots[at]
+		if n == 0 {
+			d.numbers = append(d.numbers, v)
+			return d.enter(at)
+		}
+		if d.numbers[n-1] == v {
+			return int32(n - 1)
+		}
+	}
+}
+
+func (d *dictionary) hash(v uint64) uint32 {
+	hi, lo := bits.Mul64(v^d.mix, 0x9E3779B97F4A7C15)
+	return uint32(hi ^ lo)
+}
+
+// bytes returns the number of a byte string, which it copies if it is new.
+func (d *dictionary) bytes(v []byte) int32 {
+	mask := uint32(len(d.slots) - 1)
+	h := uint32(maphash.Bytes(d.seed, v))
+	for at := h & mask; ; at = (at + 1) & mask {
+		n := d.slots[at]
+		if n == 0 {
+			d.arena = append(d.arena, v...)
+			d.ends = append(d.ends, uint32(len(d.arena)))
+			d.hashes = append(d.hashes, h)
+			return d.enter(at)
+		}
+		if d.hashes[n-1] == h && string(d.value(int32(n-1))) == string(v) {
+			return int32(n - 1)
+		}
+	}
+}
+
+// value returns the byte string of a number.
+func (d *dictionary) value(n int32) []byte {
+	from := uint32(0)
+	if n > 0 {
+		from = d.ends[n-1]
+	}
+	return d.arena[from:d.ends[n]]
+}
+
+// enter gives the value just appended a slot.
+func (d *dictionary) enter(at uint32) int32 {
+	d.seen = append(d.seen, -1)
+	n := len(d.seen)
+	d.slots[at] = uint32(n)
+	if 2*n > len(d.slots) {
+		d.grow()
+	}
+	return int32(n - 1)
+}
+
+func (d *dictionary) grow() {
+	d.slots = make([]uint32, 2*len(d.slots))
+	mask := uint32(len(d.slots) - 1)
+	for i := range d.seen {
+		h := uint32(0)
+		if len(d.numbers) > 0 {
+			h = d.hash(d.numbers[i])
+		} else {
+			h = d.hashes[i]
+		}
+		at := h & mask
+		for d.slots[at] != 0 {
+			at = (at + 1) & mask
+		}
+		d.slots[at] = uint32(i + 1)
+	}
+}
+
+// plain appends the dictionary page's values. size is that of a number, or of a
+// byte string of fixed length; 0 puts the length before each.
+func (d *dictionary) plain(b []byte, size int) []byte {
+	for i := range d.numbers {
+		b = appendNumber(b, d.numbers[i], size)
+	}
+	for i := range d.ends {
+		b = appendBytes(b, d.value(int32(i)), size)
+	}
+	return b
+}
+
+func appendNumber(b []byte, v uint64, size int) []byte {
+	if size == 4 {
+		return binary.LittleEndian.AppendUint32(b, uint32(v))
+	}
+	return binary.LittleEndian.AppendUint64(b, v)
+}
+
+func appendBytes(b, v []byte, size int) []byte {
+	if size == 0 {
+		b = binary.LittleEndian.AppendUint32(b, uint32(len(v)))
+	}
+	return append(b, v...)
+}
+
+// plainSize is the length of what plain appends.
+func (d *dictionary) plainSize(size int) int {
+	switch {
+	case len(d.numbers) > 0:
+		return size * len(d.numbers)
+	case size == 0:
+		return len(d.arena) + 4*len(d.ends)
+	}
+	return len(d.arena)
+}
+
+// memory is what the dictionary holds in bytes.
+func (d *dictionary) memory() int {
+	return len(d.arena) + 8*len(d.numbers) + 12*len(d.seen) + 4*len(d.slots)
+}
+
+// reset forgets all values, and memory beyond what small dictionaries need.
+func (d *dictionary) reset() {
+	if len(d.slots) > 1<<16 || cap(d.arena) > 1<<20 {
+		*d = dictionary{seed: d.seed, mix: d.mix, slots: make([]uint32, firstSlots)}
+		return
+	}
+	clear(d.slots)
+	d.numbers, d.hashes, d.ends, d.arena, d.seen = d.numbers[:0], d.hashes[:0], d.ends[:0], d.arena[:0], d.seen[:0]
+}
