@@ -48,7 +48,7 @@ def judge(report, s, lake, manifest, data, folder):
     known = {s.ROWS, s.AVRO, "dead", "dead_avro", *aggregates, *filtered}
 
     report.check("all visible files belong to the pipeline's folders, and no upload is left over",
-                 lake.strange + [f"folder {f}" for f in lake.folders if f not in known] + [f"staged: {n}" for n in lake.unfinished()])
+                 lake.strange + [f"folder {f}" for f in lake.folders if f not in known] + [f"staged: {n}" for n in lake.unfinished(manifest["killed"])])
     report.run("Parquet", files.parquet, [f for f in lake.files() if f.ext == "parquet"])
     report.run(f"footers and Avro headers of {len(lake.files())} files tell stream, shard, commit and range", files.metadata, lake.files(), manifest)
     report.run("files of one shard and different commits cover ranges that do not overlap", lambda: [

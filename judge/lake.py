@@ -123,7 +123,12 @@ class Lake:
         for f in self.files(folder):
             yield from f.rows()
 
-    def unfinished(self):
-        """Files of a local lake that are staged and never became visible."""
+    def unfinished(self, killed):
+        """Files of a local lake that are staged and never became visible.
+
+        A process that is killed inside the making of an upload may leave its
+        description, without bytes, for a day; nobody else may leave anything.
+        """
         staging = os.path.join(self.root, "_shardlake", "staging")
-        return sorted(os.listdir(staging)) if os.path.isdir(staging) else []
+        names = sorted(os.listdir(staging)) if os.path.isdir(staging) else []
+        return [n for n in names if not (killed and n.endswith(".upload") and n.replace(".upload", ".data") not in names)]

@@ -30,7 +30,7 @@ export AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=testtest GOTOOLCHAIN=auto
 unset AWS_PROFILE AWS_SESSION_TOKEN AWS_ENDPOINT_URL AWS_ENDPOINT_URL_S3 AWS_ENDPOINT_URL_KINESIS
 
 readonly CASES="web-access web-access-log online-retail machine-sensors airport-weather nginx-status earthquakes
- kinesislocal-nginx kinesislocal-quakes ferrokinesis-web ferrokinesis-sensors s3-web s3-quakes s3-suite self-check"
+ killed-web killed-sensors kinesislocal-nginx kinesislocal-quakes ferrokinesis-web ferrokinesis-sensors s3-web s3-quakes s3-suite self-check"
 if [ "${1:-}" = list ]; then
   printf '%s\n' $CASES
   exit
@@ -134,6 +134,9 @@ run() {
     web-access-log) local_case "$1" web-access-log web-access/access.log.gz -shards 2 -restarts 1 ;;
     online-retail) local_case "$1" online-retail $retail -restarts 1 ;;
     machine-sensors) local_case "$1" machine-sensors $sensors -restarts 2 ;;
+    # The pipeline is a process of its own that is killed (SIGKILL), several times, before it may finish.
+    killed-web) local_case "$1" web-access $web -kills 8 -reshard -close ;;
+    killed-sensors) local_case "$1" machine-sensors $sensors -kills 5 -restarts 1 ;;
     # All shards are closed at the end, so all windows fire and the answers must be met in full.
     airport-weather) local_case "$1" airport-weather $weather -restarts 2 -close ;;
     nginx-status) local_case "$1" nginx-status $nginx -restarts 4 -close ;;

@@ -29,10 +29,14 @@ import (
 	"github.com/shardlake/shardlake/source/kinesis/kinesistest"
 )
 
+// application names the pipelines in leases and files.
+const application = "judge"
+
 type options struct {
 	set, data, payloads, endpoint, stream string
 	lake, leases, manifest                string
 	shards, malformed, restarts           int
+	kills, worker                         int
 	strict, reshard, close                bool
 	timeout                               time.Duration
 }
@@ -50,6 +54,8 @@ func main() {
 	flag.IntVar(&o.shards, "shards", 4, "shards of the stream")
 	flag.IntVar(&o.malformed, "malformed", 30, "malformed records to put")
 	flag.IntVar(&o.restarts, "restarts", 0, "how often to stop the pipeline in the middle and start it again")
+	flag.IntVar(&o.kills, "kills", 0, "how often to kill the pipeline, as a process of its own, before that")
+	flag.IntVar(&o.worker, "worker", 0, "be the process that is killed, of this number")
 	flag.BoolVar(&o.strict, "strict", false, "put at most one record of a key in a request, for a service that throttles")
 	flag.BoolVar(&o.reshard, "reshard", false, "split a shard and merge two others in the middle")
 	flag.BoolVar(&o.close, "close", false, "close all shards at the end, so that all windows fire")
@@ -71,8 +77,8 @@ func play(ctx context.Context, o options) (err error) {
 	if err != nil {
 		return err
 	}
-	if o.shards < 1 || o.malformed < 0 || o.restarts < 0 {
-		return errors.New("-shards must be 1 or more, -malformed and -restarts 0 or more")
+	if o.shards < 1 || min(o.malformed, o.restarts, o.kills) < 0 {
+		return errors.New("-shards must be 1 or more, -malformed, -restarts and -kills 0 or more")
 	}
 	lake, folder, err := openLake(o.lake, os.Getenv("AWS_ACCESS_KEY_ID"), os.Getenv("AWS_SECRET_ACCESS_KEY"))
 	if err != nil {
@@ -81,6 +87,9 @@ func play(ctx context.Context, o options) (err error) {
 	if folder != "" {
 		o.leases = cmp.Or(o.leases, filepath.Join(folder, "_shardlake", "leases"))
 		o.manifest = cmp.Or(o.manifest, folder+".manifest.json")
+	}
+	if o.worker > 0 {
+		return o.work(ctx, s, lake)
 	}
 	if o.leases == "" || o.manifest == "" {
 		return errors.New("a lake in a bucket needs -leases and -manifest")
@@ -106,20 +115,22 @@ func play(ctx context.Context, o options) (err error) {
 		defer func() { err = errors.Join(err, srv.Close()) }()
 		endpoint = srv.URL()
 	}
-	m := &manifest{Set: o.set, Data: filepath.Base(o.data), Stream: cmp.Or(o.stream, o.set), Application: "judge",
+	m := &manifest{Set: o.set, Data: filepath.Base(o.data), Stream: cmp.Or(o.stream, o.set), Application: application,
 		Last: map[string]string{}, Count: map[string]int{}, Ended: []string{}, Malformed: []badRecord{}}
 	began := time.Now()
 	if err := o.feed(ctx, client(endpoint), mix(good, bad), m); err != nil {
 		return err
 	}
 	fed := time.Since(began)
-	err = o.lives(ctx, s, endpoint, lake, m)
-	err = errors.Join(err, m.write(o.manifest))
-	if err != nil {
+	if err := o.deaths(ctx, endpoint, m); err != nil {
 		return err
 	}
-	fmt.Printf("%s: %d records and %d malformed ones put to %d shards in %v, read in %v with %d stops\n",
-		o.set, m.Records, len(m.Malformed), len(m.Last), fed.Round(time.Millisecond), (time.Since(began) - fed).Round(time.Millisecond), o.restarts)
+	err = o.lives(ctx, s, endpoint, lake, folder, m)
+	if err := errors.Join(err, m.write(o.manifest)); err != nil {
+		return err
+	}
+	fmt.Printf("%s: %d records and %d malformed ones put to %d shards in %v, read in %v with %d kills and %d stops\n",
+		o.set, m.Records, len(m.Malformed), len(m.Last), fed.Round(time.Millisecond), (time.Since(began) - fed).Round(time.Millisecond), m.Killed, o.restarts)
 	return nil
 }
 

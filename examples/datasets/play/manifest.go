@@ -25,6 +25,7 @@ type manifest struct {
 	Ended     []string `json:"ended"`
 	Resharded bool     `json:"resharded"`
 	Retried   int      `json:"retried"` // puts that the service refused first
+	Killed    int      `json:"killed"`  // processes, before the runs
 	Runs      []run    `json:"runs"`
 }
 

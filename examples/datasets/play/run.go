@@ -25,7 +25,7 @@ var (
 
 // lives runs the pipeline, stops it in the middle and starts it again, restarts
 // times, and the last time until everything that was put is committed and visible.
-func (o options) lives(ctx context.Context, s set, endpoint string, lake datasets.Lake, m *manifest) error {
+func (o options) lives(ctx context.Context, s set, endpoint string, lake datasets.Lake, folder string, m *manifest) error {
 	total := int64(m.Records + len(m.Malformed))
 	for i := range o.restarts + 1 {
 		share := int64(-1) // the last life has no share: it goes on to the end
@@ -34,7 +34,7 @@ func (o options) lives(ctx context.Context, s set, endpoint string, lake dataset
 		}
 		r := run{CommitRecords: commitRecords[i%len(commitRecords)], FetchLimit: fetchLimits[i%len(fetchLimits)]}
 		began := time.Now()
-		err := o.life(ctx, s, endpoint, lake, m, share, &r)
+		err := o.life(ctx, s, endpoint, lake, folder, m, share, &r)
 		r.Millis = time.Since(began).Milliseconds()
 		m.Runs = append(m.Runs, r)
 		if err != nil {
@@ -46,7 +46,7 @@ func (o options) lives(ctx context.Context, s set, endpoint string, lake dataset
 
 // life is one start of the pipeline, over the leases that the last one left, until
 // it has read share records or everything, and then its stop.
-func (o options) life(ctx context.Context, s set, endpoint string, lake datasets.Lake, m *manifest, share int64, r *run) (err error) {
+func (o options) life(ctx context.Context, s set, endpoint string, lake datasets.Lake, folder string, m *manifest, share int64, r *run) (err error) {
 	leases, err := lease.OpenFile(o.leases)
 	if err != nil {
 		return err
@@ -66,10 +66,10 @@ func (o options) life(ctx context.Context, s set, endpoint string, lake datasets
 	defer stop()
 	ended := make(chan error, 1)
 	go func() { ended <- p.Run(rctx) }()
-	reached, err := await(ctx, p, leases, m, share, ended)
+	running, err := await(ctx, p, leases, folder, m, share, ended)
 	stop()
-	if reached {
-		err = <-ended // Run has not returned yet
+	if running {
+		err = errors.Join(err, <-ended)
 	}
 	for _, l := range p.Status().Lanes {
 		r.Records, r.Commits, r.Files, r.Dead = r.Records+l.Records, r.Commits+l.Commits, r.Files+l.Files, r.Dead+l.Dead
@@ -86,9 +86,8 @@ func (o options) life(ctx context.Context, s set, endpoint string, lake datasets
 	return nil
 }
 
-// await looks until the goal is reached; false says that Run returned by itself,
-// with its error.
-func await(ctx context.Context, p *pipeline.Pipeline, leases lease.Store, m *manifest, share int64, ended <-chan error) (bool, error) {
+// await looks until the goal is reached; true says that Run is still running.
+func await(ctx context.Context, p *pipeline.Pipeline, leases lease.Store, folder string, m *manifest, share int64, ended <-chan error) (bool, error) {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
@@ -106,8 +105,18 @@ func await(ctx context.Context, p *pipeline.Pipeline, leases lease.Store, m *man
 		for _, l := range p.Status().Lanes {
 			read += l.Records
 		}
-		if share >= 0 && read >= share || settled(ctx, leases, m, false) == nil {
+		if share >= 0 && read >= share {
 			return true, nil
+		}
+		if settled(ctx, leases, m, false) != nil {
+			continue
+		}
+		if folder == "" {
+			return true, nil
+		}
+		// What killed workers left is swept beside the reading.
+		if left, err := staged(folder); err != nil || len(left) == 0 {
+			return true, err
 		}
 	}
 }
