@@ -53,7 +53,8 @@ def judge(report, s, lake, manifest, data, folder):
     report.run(f"footers and Avro headers of {len(lake.files())} files tell stream, shard, commit and range", files.metadata, lake.files(), manifest)
     report.run("files of one shard and different commits cover ranges that do not overlap", lambda: [
         p for f in lake.folders for p in files.ranges(lake, f, f in aggregates)])
-    report.run("all files of a folder have one schema", lambda: [p for f in lake.folders for p in files.same_schema(lake, f)])
+    report.run("all files of a folder, and of both formats of a row, have one schema", lambda: [
+        p for f in lake.folders for p in files.same_schema(lake, f, f + "_avro")] + files.same_schema(lake, s.ROWS, s.AVRO))
     if s.TYPES:
         report.run(f"{s.ROWS}: {len(s.TYPES)} columns of the right types", files.types, lake, s.ROWS, s.TYPES)
 

@@ -2,13 +2,12 @@
 
 import collections
 
-import pyarrow
 import pyarrow.compute as pc
 import pyarrow.types as pt
 
 from lake import Position
 
-PAIRS = ["application", "stream", "shard", "tag", "commit", "commit-id", "fence", "after", "first", "last", "rows", "min-time", "max-time"]
+PAIRS = ["application", "stream", "shard", "tag", "commit", "commit-id", "fence", "after", "first", "last", "rows", "schema", "min-time", "max-time"]
 
 
 def entries(value, kind, path):
@@ -130,7 +129,9 @@ def types(lake, folder, want):
     return problems
 
 
-def same_schema(lake, folder):
-    """All files of a folder have one schema: a reader of the folder sees one table."""
-    schemas = {f.open().schema_arrow.remove_metadata() for f in lake.files(folder) if f.ext == "parquet"}
-    return [] if len(schemas) <= 1 else [f"{len(schemas)} schemas: {pyarrow.unify_schemas(list(schemas))}"]
+def same_schema(lake, *folders):
+    """All files of the folders have one schema: a reader sees one table, in either format."""
+    files = [f for folder in folders for f in lake.files(folder)]
+    marks = {f.meta["shardlake.schema"] for f in files}
+    schemas = {str(f.open().schema_arrow.remove_metadata()) for f in files if f.ext == "parquet"}
+    return [f"{folders}: {len(marks)} fingerprints, {len(schemas)} Parquet schemas"] if len(marks) > 1 or len(schemas) > 1 else []
