@@ -18,7 +18,7 @@ from lake import Lake
 
 def main(kind, where):
     lake = Lake("dir:" + where, None)
-    rows = [f for f in lake.files() if "dead" not in f.path and f.path.split(os.sep)[0] in ("quakes", "quakes_avro")]
+    rows = [f for f in lake.files() if f.folder in ("quakes", "quakes_avro")]
     parquet = next(f for f in rows if f.ext == "parquet")
     avro = next(f for f in rows if f.ext == "avro" and len(f.rows()) > 1)
     if kind == "lost":

@@ -73,8 +73,12 @@ def chunk(f, col, num_rows, table, schema):
     return problems
 
 
-def metadata(files, manifest):
-    """Footers and headers tell stream, shard, commit and range, and agree with the file's name."""
+def metadata(files, manifest, aggregates):
+    """Footers and headers tell stream, shard, commit and range, and agree with the file's name.
+
+    An aggregate's rows come from the newest record that its stage had seen, which
+    may be the last one of the commit before.
+    """
     problems = []
     for f in files:
         m = {k.removeprefix("shardlake."): v for k, v in f.meta.items()}
@@ -89,7 +93,8 @@ def metadata(files, manifest):
             problems.append(f"{f.path}: ends at {m['last']}, beyond the last record put")
         if (int(m["commit"]), int(m["fence"]), m["commit-id"]) != (f.commit, f.fence, f.id):
             problems.append(f"{f.path}: its metadata says commit {m['commit']}, fence {m['fence']}, id {m['commit-id']}")
-        if not (f.first <= f.last and f.last > Position.parse(m["after"])) or f.ext == "avro" and m["first"] == "":
+        new = f.first > Position.parse(m["after"]) or f.folder in aggregates and f.first == Position.parse(m["after"])
+        if not new or f.last < f.first or m["first"] == "":
             problems.append(f"{f.path}: range {m['first']} to {m['last']} after {m['after']}")
         if int(m["rows"]) != len(f.rows()):
             problems.append(f"{f.path}: {len(f.rows())} rows, its metadata says {m['rows']}")

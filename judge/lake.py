@@ -28,7 +28,7 @@ class File:
     """One data file. Its metadata is what the product wrote into footer or header."""
 
     def __init__(self, root, path):
-        self.path, self.local = path, os.path.join(root, path)
+        self.path, self.local, self.folder = path, os.path.join(root, path), path.split(os.sep)[0]
         m = NAME.search(os.path.basename(path))
         if not m:
             raise ValueError(f"{path} is not named like a file of the product")
@@ -48,7 +48,7 @@ class File:
             return
         with open(self.local, "rb") as f:
             r = fastavro.reader(f)
-            self._meta = {k: v for k, v in r.metadata.items() if k.startswith("shardlake.")}
+            self._meta = {k: v for k, v in r.metadata.items() if k.startswith("shardlake.") and k != "shardlake.padding"}
             self._rows = list(r)
 
     @property
@@ -106,9 +106,11 @@ class Lake:
             for n in names:
                 path = os.path.relpath(os.path.join(base, n), self.root)
                 try:
-                    self.folders[path.split(os.sep)[0]].append(File(self.root, path))
-                except ValueError as e:
-                    self.strange.append(str(e))
+                    f = File(self.root, path)
+                    f.meta["shardlake.shard"]  # reads the file: none that cannot be read is among the others
+                    self.folders[f.folder].append(f)
+                except Exception as e:  # whatever a reader throws at a bad file
+                    self.strange.append(f"{path}: {type(e).__name__}: {e}")
         for files in self.folders.values():
             files.sort(key=lambda f: (f.shard, f.commit, f.number))
 

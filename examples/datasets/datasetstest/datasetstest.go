@@ -175,7 +175,7 @@ func plain(v any) any {
 		}
 	case map[string]any:
 		for k, w := range v {
-			if len(v) == 1 && (strings.Contains(k, ".") || k == "array" || k == "map") {
+			if len(v) == 1 && slices.Contains([]string{"bytes.decimal", "long.timestamp-micros", "long.timestamp-millis", "array", "map"}, k) {
 				return plain(w)
 			}
 			v[k] = plain(w)

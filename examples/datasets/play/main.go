@@ -37,7 +37,7 @@ type options struct {
 	lake, leases, manifest                string
 	shards, malformed, restarts           int
 	kills, worker                         int
-	strict, reshard, close                bool
+	strict, reshard, close, limits        bool
 	timeout                               time.Duration
 }
 
@@ -57,6 +57,7 @@ func main() {
 	flag.IntVar(&o.kills, "kills", 0, "how often to kill the pipeline, as a process of its own, before that")
 	flag.IntVar(&o.worker, "worker", 0, "be the process that is killed, of this number")
 	flag.BoolVar(&o.strict, "strict", false, "put at most one record of a key in a request, for a service that throttles")
+	flag.BoolVar(&o.limits, "limits", false, "let the Kinesis in process throttle as the service does; use -strict with it")
 	flag.BoolVar(&o.reshard, "reshard", false, "split a shard and merge two others in the middle")
 	flag.BoolVar(&o.close, "close", false, "close all shards at the end, so that all windows fire")
 	flag.DurationVar(&o.timeout, "timeout", 5*time.Minute, "for everything")
@@ -108,7 +109,7 @@ func play(ctx context.Context, o options) (err error) {
 	}
 	endpoint := o.endpoint
 	if endpoint == "inprocess" {
-		srv, err := kinesistest.Listen(kinesistest.Config{})
+		srv, err := kinesistest.Listen(kinesistest.Config{Limits: o.limits})
 		if err != nil {
 			return err
 		}
@@ -129,8 +130,8 @@ func play(ctx context.Context, o options) (err error) {
 	if err := errors.Join(err, m.write(o.manifest)); err != nil {
 		return err
 	}
-	fmt.Printf("%s: %d records and %d malformed ones put to %d shards in %v, read in %v with %d kills and %d stops\n",
-		o.set, m.Records, len(m.Malformed), len(m.Last), fed.Round(time.Millisecond), (time.Since(began) - fed).Round(time.Millisecond), m.Killed, o.restarts)
+	fmt.Printf("%s: %d records and %d malformed ones put to %d shards in %v, %d of them again, read in %v with %d kills and %d stops\n",
+		o.set, m.Records, len(m.Malformed), len(m.Last), fed.Round(time.Millisecond), m.Retried, (time.Since(began) - fed).Round(time.Millisecond), m.Killed, o.restarts)
 	return nil
 }
 

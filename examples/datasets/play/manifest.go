@@ -62,10 +62,16 @@ func (m *manifest) stored(r record, shard, seq string) {
 	m.Malformed = append(m.Malformed, badRecord{Kind: r.bad, Shard: shard, Seq: seq, Key: r.key, SHA256: hex.EncodeToString(sum[:]), Bytes: len(r.data)})
 }
 
-func (m *manifest) write(path string) error {
+// write writes the manifest to a file, whose folder must exist.
+func (m *manifest) write(path string) (err error) {
 	b, err := json.MarshalIndent(m, "", " ")
 	if err != nil {
 		return err
 	}
-	return errors.Join(os.MkdirAll(filepath.Dir(path), 0o777), os.WriteFile(path, b, 0o666))
+	folder, err := os.OpenRoot(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, folder.Close()) }()
+	return folder.WriteFile(filepath.Base(path), b, 0o666)
 }

@@ -75,7 +75,7 @@ func (in line) line() (out Line, err error) {
 		return out, fmt.Errorf("UnitPrice: %w", err)
 	}
 	if out.Amount, err = exact.Times(out.Quantity, out.UnitPrice); err != nil {
-		return out, fmt.Errorf("Quantity and UnitPrice: %w", err)
+		return out, fmt.Errorf("the amount: %w", err)
 	}
 	if in.CustomerID != nil {
 		id, err := in.CustomerID.Scaled(0) // 17850.0
