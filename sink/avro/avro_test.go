@@ -66,4 +66,3 @@ func encode[T any](t testing.TB, f sink.Format[T], rows []T, batch int) []byte {
 	e.Abandon()
 	return m.Bytes()
 }
-
