@@ -27,8 +27,10 @@ func (o options) deaths(ctx context.Context, endpoint string, m *manifest) error
 	if err != nil {
 		return err
 	}
+	share := (m.Records + len(m.Malformed)) / len(m.Last) / (o.kills + 1)
 	for i := range o.kills {
-		cmd := exec.CommandContext(ctx, self, "-worker", strconv.Itoa(i+1), "-set", o.set, "-endpoint", endpoint, "-stream", m.Stream,
+		fetch := min(10_000, max(10, share/(1+i%3)))
+		cmd := exec.CommandContext(ctx, self, "-worker", strconv.Itoa(fetch), "-set", o.set, "-endpoint", endpoint, "-stream", m.Stream,
 			"-lake", o.lake, "-leases", o.leases)
 		cmd.Stderr = os.Stderr
 		if err := cmd.Start(); err != nil {
@@ -59,7 +61,8 @@ func ignoreDone(err error) error {
 	return err
 }
 
-// work is the process that is killed: the pipeline with many small commits.
+// work is the process that is killed: the pipeline with many small fetches and
+// commits.
 func (o options) work(ctx context.Context, s set, lake datasets.Lake) (err error) {
 	leases, err := lease.OpenFile(o.leases)
 	if err != nil {
@@ -67,10 +70,10 @@ func (o options) work(ctx context.Context, s set, lake datasets.Lake) (err error
 	}
 	defer func() { err = errors.Join(err, leases.Close()) }()
 	p := pipeline.New(pipeline.Config{
-		Application: application, Leases: leases, CommitEvery: 100 * time.Millisecond, CommitRecords: 300, Discover: 500 * time.Millisecond,
+		Application: application, Leases: leases, CommitEvery: 100 * time.Millisecond, CommitRecords: 1 + o.worker/2, Discover: 500 * time.Millisecond,
 	})
 	s.build(p, kinesis.Config{
-		Stream: o.stream, Region: region, Endpoint: o.endpoint, Poll: 200 * time.Millisecond, Limit: 100 * o.worker,
+		Stream: o.stream, Region: region, Endpoint: o.endpoint, Poll: 200 * time.Millisecond, Limit: o.worker,
 		Credentials: credentials.NewStaticCredentialsProvider("test", "testtest", ""),
 	}, lake)
 	if err := p.Run(ctx); err != nil {

@@ -55,7 +55,7 @@ func main() {
 	flag.IntVar(&o.malformed, "malformed", 30, "malformed records to put")
 	flag.IntVar(&o.restarts, "restarts", 0, "how often to stop the pipeline in the middle and start it again")
 	flag.IntVar(&o.kills, "kills", 0, "how often to kill the pipeline, as a process of its own, before that")
-	flag.IntVar(&o.worker, "worker", 0, "be the process that is killed, of this number")
+	flag.IntVar(&o.worker, "worker", 0, "be the process that is killed, which fetches so many records at once")
 	flag.BoolVar(&o.strict, "strict", false, "put at most one record of a key in a request, for a service that throttles")
 	flag.BoolVar(&o.limits, "limits", false, "let the Kinesis in process throttle as the service does; use -strict with it")
 	flag.BoolVar(&o.reshard, "reshard", false, "split a shard and merge two others in the middle")

@@ -17,11 +17,16 @@ import (
 	"github.com/shardlake/shardlake/source/kinesis"
 )
 
-// Each life of the pipeline cuts batches and commits elsewhere.
-var (
-	commitRecords = []int{1500, 400, 5000, 900, 20_000}
-	fetchLimits   = []int{10_000, 2500, 1111, 777, 333}
-)
+// tune says where a life of the pipeline cuts fetches and commits: elsewhere each
+// time, and so that a life which is to be stopped is stopped in the middle. share
+// is what a shard gives in one life.
+func tune(life, share int, last bool) run {
+	if last {
+		return run{CommitRecords: 20_000, FetchLimit: 10_000}
+	}
+	fetch := min(10_000, max(10, share/(3+life%3)))
+	return run{CommitRecords: fetch + (life+1)*fetch/3, FetchLimit: fetch}
+}
 
 // lives runs the pipeline, stops it in the middle and starts it again, restarts
 // times, and the last time until everything that was put is committed and visible.
@@ -32,7 +37,7 @@ func (o options) lives(ctx context.Context, s set, endpoint string, lake dataset
 		if i < o.restarts {
 			share = max(1, total/int64(o.restarts+1))
 		}
-		r := run{CommitRecords: commitRecords[i%len(commitRecords)], FetchLimit: fetchLimits[i%len(fetchLimits)]}
+		r := tune(i, int(total)/len(m.Last)/(o.restarts+1), share < 0)
 		began := time.Now()
 		err := o.life(ctx, s, endpoint, lake, folder, m, share, &r)
 		r.Millis = time.Since(began).Milliseconds()
