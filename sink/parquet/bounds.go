@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"math"
-	"slices"
 	"unicode/utf8"
 
 	"github.com/parquet-go/parquet-go/format"
@@ -140,7 +139,7 @@ func (b *bounds) merge(p bounds) {
 	}
 }
 
-// plain returns the bounds as the file has them. A zero is -0 below and +0 above,
+// plain returns a copy of the bounds as the file has them. A zero is -0 below and +0 above,
 // by the specification.
 func (b *bounds) plain(typ format.Type) (lo, hi []byte) {
 	var empty []byte
@@ -170,14 +169,15 @@ func (b *bounds) plain(typ format.Type) (lo, hi []byte) {
 // maxIndexed is the length of bounds in the page index, where they may be cut.
 const maxIndexed = 64
 
-// cut shortens the bounds of byte arrays for the page index. Text stays text.
+// cut shortens the bounds of byte arrays for the page index, perhaps to a view of
+// them. Text stays text.
 func cut(lo, hi []byte) ([]byte, []byte) {
 	if len(lo) > maxIndexed {
 		n := maxIndexed
 		for n > maxIndexed-utf8.UTFMax && !utf8.RuneStart(lo[n]) {
 			n--
 		}
-		lo = slices.Clip(lo[:n])
+		lo = lo[:n]
 	}
 	if len(hi) > maxIndexed {
 		// The last ASCII byte that can be one more makes a bound above all that

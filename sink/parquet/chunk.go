@@ -81,9 +81,11 @@ func (c *column) addPage(encoding format.Encoding, entries int, b bounds) error 
 	k.append(c.w, body)
 	p.size = int32(len(head) + len(body))
 	if b.ok {
-		if p.lo, p.hi = b.plain(c.typ); c.typ == format.ByteArray {
-			p.lo, p.hi = cut(p.lo, p.hi)
+		short := b
+		if c.typ == format.ByteArray {
+			short.blo, short.bhi = cut(b.blo, b.bhi)
 		}
+		p.lo, p.hi = short.plain(c.typ)
 		p.low, p.high = b.lo, b.hi
 	}
 	k.pages = append(k.pages, p)

@@ -40,6 +40,7 @@ import (
 	"sync"
 	"unsafe"
 
+	"github.com/klauspost/compress/s2"
 	"github.com/parquet-go/parquet-go/compress"
 	"github.com/parquet-go/parquet-go/compress/gzip"
 	"github.com/parquet-go/parquet-go/compress/snappy"
@@ -139,13 +140,24 @@ func (c Compression) codec() compress.Codec {
 	case ZstdFastest:
 		return &zstd.Codec{Level: zstd.SpeedFastest}
 	case Snappy:
-		return &snappy.Codec{}
+		return &fastSnappy{}
 	case Gzip:
 		return &gzip.Codec{Level: gzip.DefaultCompression}
 	case None:
 		return &uncompressed.Codec{}
 	}
 	return &zstd.Codec{}
+}
+
+// fastSnappy is the library's codec with the encoder of the same module that takes
+// a third of the time for a few more bytes.
+type fastSnappy struct{ snappy.Codec }
+
+func (*fastSnappy) Encode(dst, src []byte) ([]byte, error) {
+	if n := s2.MaxEncodedLen(len(src)); cap(dst) < n {
+		dst = make([]byte, n)
+	}
+	return s2.EncodeSnappy(dst[:cap(dst)], src), nil
 }
 
 // files is the format of files of T. Its writers are used again, one file after the other.
