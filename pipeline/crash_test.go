@@ -179,7 +179,7 @@ func unfinished(t *testing.T, w *world) (n int) {
 func TestFaultsThatPass(t *testing.T) {
 	lanes := [][]event{events(40, 1), events(30, 2)}
 	wanted := want(lanes...)
-	for seed, f := range []process{{fail: 2}, {fail: 3}, {fail: 7}, {lose: 2}, {lose: 3}, {lose: 5}, {fail: 4, lose: 3}} {
+	for seed, f := range []struct{ fail, lose int }{{2, 0}, {3, 0}, {7, 0}, {0, 2}, {0, 3}, {0, 5}, {4, 3}} {
 		synctest.Test(t, func(t *testing.T) {
 			w := newWorld(t)
 			w.check = func(visible map[string][]byte) error { return within(rows(visible), wanted) }

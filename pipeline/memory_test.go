@@ -241,4 +241,3 @@ func (e failingEncoder) Encode(rows []event) error {
 func (e failingEncoder) Close(i sink.FileInfo) error {
 	return errors.Join(e.f.fail("close"), e.Encoder.Close(i))
 }
-

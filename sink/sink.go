@@ -55,4 +55,7 @@ type Sweeper interface {
 
 // Checker is a Sink that can tell mistakes of configuration without I/O. Run
 // asks before it starts anything and lists all answers.
-type Checker interface{ Check() error }
+type Checker interface {
+	// Check reports all mistakes together.
+	Check() error
+}

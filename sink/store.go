@@ -74,6 +74,7 @@ type Store interface {
 // Body is the content of one part.
 type Body interface {
 	io.ReadSeeker
+	// Size is the number of bytes.
 	Size() int64
 	// CRC32 is the checksum of all bytes (IEEE polynomial).
 	CRC32() uint32

@@ -166,5 +166,5 @@ func (c *counting) Write(_ context.Context, b shardlake.Batch[View]) error {
 	return nil
 }
 func (c *counting) Seal(context.Context) ([]shardlake.Pending, error) { return nil, nil }
-func (c *counting) Buffered() int64                                  { return 0 }
-func (c *counting) Close() error                                     { return nil }
+func (c *counting) Buffered() int64                                   { return 0 }
+func (c *counting) Close() error                                      { return nil }

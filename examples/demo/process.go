@@ -29,6 +29,11 @@ type worker struct {
 
 	mu     sync.Mutex
 	status pipeline.Status
+
+	// Of the rate shown: records read at a moment, and per second up to it.
+	began time.Time
+	mark  int64
+	rate  float64
 }
 
 func (w *worker) start() error {
@@ -50,6 +55,10 @@ func (w *worker) start() error {
 		return err
 	}
 	w.started++
+	w.mu.Lock()
+	w.status = pipeline.Status{} // of the one before
+	w.began, w.mark, w.rate = time.Now(), 0, 0
+	w.mu.Unlock()
 	w.reader = make(chan struct{})
 	go w.read(out)
 	return nil
@@ -128,8 +137,12 @@ func (w *worker) show() {
 	for _, l := range s.Lanes {
 		records, files, dead, lag = records+l.Records, files+l.Files, dead+l.Dead, max(lag, l.Behind)
 	}
-	fmt.Printf("\r%-78s", fmt.Sprintf("put %7d | worker %d: read %7d, lag %5v, files %4d, dead letters %3d, memory %d MiB",
-		w.out.total.Load(), w.started, records, lag.Round(100*time.Millisecond), files, dead, s.Memory>>20))
+	if d := time.Since(w.began); d >= time.Second {
+		w.rate = float64(records-w.mark) / d.Seconds()
+		w.began, w.mark = time.Now(), records
+	}
+	fmt.Printf("\r%-78s", fmt.Sprintf("put %6d | worker %d read %6d (%.0f/s), lag %v, files %d, dead letters %d",
+		w.out.total.Load(), w.started, records, w.rate, lag.Round(100*time.Millisecond), files, dead))
 }
 
 // caughtUp waits until the last record of each shard is committed.

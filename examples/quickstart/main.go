@@ -1,3 +1,4 @@
+// Command quickstart is the program of the README.
 package main
 
 import (
@@ -16,6 +17,7 @@ import (
 	"github.com/shardlake/shardlake/stage"
 )
 
+// Click is a record of the stream.
 type Click struct {
 	Time time.Time `json:"time"`
 	User string    `json:"user"`
