@@ -96,11 +96,11 @@ const usPerMinute = 60_000_000
 func (l *level) of(row any, at shardlake.Instant) (string, error) {
 	if l.field == "" {
 		// Layouts finer than a minute are not remembered.
-		if m := at / usPerMinute; m == l.minute && l.elem != "" && !strings.Contains(l.layout, "05") {
+		m := at / usPerMinute
+		if m == l.minute && l.elem != "" && !strings.Contains(l.layout, "05") {
 			return l.elem, nil
-		} else {
-			l.minute = m
 		}
+		l.minute = m
 		return l.set(at.Time().Format(l.layout), false)
 	}
 	text, null, err := l.get(row)

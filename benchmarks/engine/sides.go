@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -90,7 +91,7 @@ func handParquet(rows []Click) (_ int64, err error) {
 	if err != nil {
 		return 0, err
 	}
-	defer os.RemoveAll(folder)
+	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
 	f, err := os.Create(filepath.Join(folder, "rows.parquet"))
 	if err != nil {
 		return 0, err
@@ -142,7 +143,7 @@ func engineParquet(rows []Click) (_ int64, err error) {
 	if err != nil {
 		return 0, err
 	}
-	defer os.RemoveAll(folder)
+	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
 	var c count
 	p := pipeline.New(pipeline.Config{})
 	p.Read(source.Values(rows...).At(Click.when)).

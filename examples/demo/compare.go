@@ -16,12 +16,10 @@ import (
 
 // stored is what the files hold, as libraries that are not Shardlake's read them.
 type stored struct {
-	files            int
-	clicks, views    map[int64]int
-	dead             int64
-	sumOfViews       int64
-	minutes          map[time.Time]int64
-	perSectionMinute map[string]int
+	files         int
+	clicks, views map[int64]int
+	dead          int64
+	minutes       map[time.Time]int64
 }
 
 // compare counts every record of the stream in the files.
@@ -129,12 +127,12 @@ func readLake(lake string) (*stored, error) {
 	return s, err
 }
 
-func readAvro[T any](path string, each func(T)) error {
+func readAvro[T any](path string, each func(T)) (err error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return err
 	}
-	defer f.Close()
+	defer func() { err = errors.Join(err, f.Close()) }()
 	d, err := ocf.NewDecoder(f)
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
@@ -149,14 +147,13 @@ func readAvro[T any](path string, each func(T)) error {
 	return d.Error()
 }
 
-func readParquet[T any](path string, each func(T)) error {
+func readParquet[T any](path string, each func(T)) (err error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return err
 	}
-	defer f.Close()
 	r := parquet.NewGenericReader[T](f)
-	defer r.Close()
+	defer func() { err = errors.Join(err, r.Close(), f.Close()) }()
 	rows := make([]T, 256)
 	for {
 		n, err := r.Read(rows)

@@ -86,7 +86,7 @@ func demo(ctx context.Context, o options) (err error) {
 	if err := w.start(); err != nil {
 		return err
 	}
-	defer w.end(syscall.SIGTERM)
+	defer func() { err = errors.Join(err, w.end(syscall.SIGTERM)) }()
 	if err := torment(ctx, &w, o); err != nil {
 		return interrupted(ctx, lake, err)
 	}

@@ -41,7 +41,7 @@ func (w *worker) start() error {
 	if err != nil {
 		return err
 	}
-	w.cmd = exec.Command(self)
+	w.cmd = exec.CommandContext(context.Background(), self)
 	w.cmd.Env = append(os.Environ(), envEndpoint+"="+w.endpoint, envLake+"="+w.lake)
 	w.cmd.Stderr = os.Stderr
 	out, err := w.cmd.StdoutPipe()

@@ -56,7 +56,7 @@ func (f *Field) valueCheck(path string) checker {
 	case List:
 		return f.listCheck()
 	case Map:
-		return f.mapCheck(path, fail)
+		return f.mapCheck(fail)
 	case Struct:
 		return f.structCheck()
 	}
@@ -153,7 +153,7 @@ func (f *Field) listCheck() checker {
 
 // mapCheck visits entries in the order of the map: which of several mistakes is
 // named may differ from call to call.
-func (f *Field) mapCheck(path string, fail func(error) error) checker {
+func (f *Field) mapCheck(fail func(error) error) checker {
 	pairs, elem := f.Pairs(), f.Elem.check
 	keys := func(m reflect.Value) error {
 		for it := m.MapRange(); it.Next(); {

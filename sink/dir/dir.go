@@ -237,7 +237,7 @@ func gone(err error) bool { return errors.Is(err, fs.ErrNotExist) || notFolder(e
 // ended says why ctx ended. The error wraps ctx.Err and, where there is one, the
 // cause.
 func ended(ctx context.Context) error {
-	if cause := context.Cause(ctx); cause != ctx.Err() {
+	if cause := context.Cause(ctx); !errors.Is(cause, ctx.Err()) {
 		return fmt.Errorf("dir: %w: %w", ctx.Err(), cause)
 	}
 	return fmt.Errorf("dir: %w", ctx.Err())

@@ -97,7 +97,7 @@ func (d *dictionary) grow() {
 	d.slots = make([]uint32, 2*len(d.slots))
 	mask := uint32(len(d.slots) - 1)
 	for i := range d.seen {
-		h := uint32(0)
+		var h uint32
 		if len(d.numbers) > 0 {
 			h = d.hash(d.numbers[i])
 		} else {

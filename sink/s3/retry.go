@@ -96,7 +96,7 @@ func backOff(attempt int, slow bool) time.Duration {
 // ended wraps ctx's end with the last error, which tells what was waited for.
 func (s *Store) ended(ctx context.Context, c call, err error) error {
 	end := ctx.Err()
-	if cause := context.Cause(ctx); cause != end {
+	if cause := context.Cause(ctx); !errors.Is(cause, end) {
 		end = fmt.Errorf("%w: %w", end, cause)
 	}
 	if err == nil || errors.Is(err, ctx.Err()) {

@@ -79,7 +79,7 @@ func (l *lent) Read(b []byte) (int, error) {
 		return 0, errBodyEnded
 	}
 	n, err := l.body.Read(b)
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		l.err = err
 	}
 	return n, err

@@ -144,7 +144,7 @@ func checkLifecycle(text []byte) *Error {
 	if err := d.Decode(&config); err != nil {
 		return malformedXML(err)
 	}
-	if _, err := d.Token(); err != io.EOF {
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return malformedXML(errors.New("more than one document"))
 	}
 	if len(config.Rules) == 0 {
@@ -152,7 +152,7 @@ func checkLifecycle(text []byte) *Error {
 	}
 	for _, rule := range config.Rules {
 		if rule.Status != "Enabled" && rule.Status != "Disabled" {
-			return malformedXML(fmt.Errorf("Status of a Rule is %q", rule.Status))
+			return malformedXML(fmt.Errorf("the Status of a Rule is %q", rule.Status))
 		}
 	}
 	return nil

@@ -74,7 +74,4 @@ func (c *Call) finish() {
 func (c *Call) drop() { c.srv.memory.release(c.reserved.Swap(0)) }
 
 // take makes the body's memory the property of what is stored.
-func (c *Call) take() []byte {
-	c.reserved.Store(0)
-	return c.body
-}
+func (c *Call) take() { c.reserved.Store(0) }

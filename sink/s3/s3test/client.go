@@ -46,7 +46,7 @@ func (c *Client) Do(req *http.Request) (*http.Response, error) {
 			reason := recover()
 			err := body.Close()
 			switch {
-			case reason == http.ErrAbortHandler:
+			case reason == any(http.ErrAbortHandler):
 				out.end(fmt.Errorf("%w: %w", ErrCut, io.ErrUnexpectedEOF))
 			case reason != nil:
 				panic(reason) // of the test's own code, or a mistake here
@@ -122,11 +122,11 @@ func (b *requestBody) Read(p []byte) (int, error) {
 	n, err := b.from.Read(p)
 	if b.left > 0 {
 		b.left -= int64(n)
-		if err == io.EOF && b.left > 0 {
+		if errors.Is(err, io.EOF) && b.left > 0 {
 			err = fmt.Errorf("%d bytes less than its length: %w", b.left, io.ErrUnexpectedEOF)
 		}
 	}
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		b.mu.Lock()
 		b.readErr = err
 		b.mu.Unlock()

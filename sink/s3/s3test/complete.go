@@ -205,7 +205,7 @@ func (c *Call) objectChecksum(u *upload, o *object, parts []*part) *Error {
 		return invalidRequest("Checksum Type mismatch occurred, expected checksum Type: %s, actual checksum Type: %s",
 			strings.ToLower(algo), strings.ToLower(claimed.algo))
 	}
-	value := ""
+	var value string
 	if o.sumType == checksumFull {
 		value = sum(algo, o.Body)
 	} else if value, err = compositeSum(algo, parts); err != nil {

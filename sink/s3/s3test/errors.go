@@ -6,7 +6,7 @@ import (
 	"net/http"
 )
 
-// ErrCut, returned by Fault.Func, cuts the client's connection without an
+// ErrCut cuts, where Fault.Func returns it, the client's connection without an
 // answer. It is also what [Client.Do] and the body of a response return (wrapped)
 // where the connection was cut.
 var ErrCut = errors.New("s3test: connection cut")

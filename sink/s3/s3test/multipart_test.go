@@ -31,8 +31,8 @@ func TestUploadAppearsWholeOnComplete(t *testing.T) {
 		in.ContentType = aws.String("application/vnd.apache.parquet")
 	})
 	p2 := part(t, client, "f.parquet", id, 2, "world")
-	p1 := part(t, client, "f.parquet", id, 1, "old text ")
-	p1 = part(t, client, "f.parquet", id, 1, "hello ")
+	part(t, client, "f.parquet", id, 1, "old text ")
+	p1 := part(t, client, "f.parquet", id, 1, "hello ")
 	part(t, client, "f.parquet", id, 3, "not listed")
 	now = now.Add(time.Hour)
 	if len(srv.Objects("lake", "")) != 0 || len(seen) != 0 {

@@ -100,7 +100,7 @@ func (st *stream) owner(h hashKey) *shard {
 }
 
 // add makes an open shard. The stream's lock is held for writing.
-func (st *stream) add(now time.Time, lo, hi hashKey, parents ...*shard) *shard {
+func (st *stream) add(now time.Time, lo, hi hashKey, parents ...*shard) {
 	sh := &shard{
 		id: st.nextShard, name: shardName(st.nextShard), lo: lo, hi: hi,
 		epoch: uint64(max(0, now.Unix())), created: now.UnixMilli(), parents: parents, log: newLog(),
@@ -120,7 +120,6 @@ func (st *stream) add(now time.Time, lo, hi hashKey, parents ...*shard) *shard {
 		return 1
 	})
 	st.open = slices.Insert(st.open, i, sh)
-	return sh
 }
 
 // close ends a shard. The stream's lock is held for writing, so no put is under
@@ -132,21 +131,22 @@ func (st *stream) close(now time.Time, sh *shard) {
 
 // split divides an open shard below the key at, which must be within (lo, hi].
 // The stream's lock is held for writing.
-func (st *stream) split(now time.Time, sh *shard, at hashKey) (lower, upper *shard) {
+func (st *stream) split(now time.Time, sh *shard, at hashKey) {
 	st.close(now, sh)
-	return st.add(now, sh.lo, at.prev(), sh), st.add(now, at, sh.hi, sh)
+	st.add(now, sh.lo, at.prev(), sh)
+	st.add(now, at, sh.hi, sh)
 }
 
 // merge joins two open neighbours, of which the first is named as the parent and
 // the other as the adjacent parent. The stream's lock is held for writing.
-func (st *stream) merge(now time.Time, a, b *shard) *shard {
+func (st *stream) merge(now time.Time, a, b *shard) {
 	st.close(now, a)
 	st.close(now, b)
 	lo, hi := a.lo, b.hi
 	if b.lo.less(a.lo) {
 		lo, hi = b.lo, a.hi
 	}
-	return st.add(now, lo, hi, a, b)
+	st.add(now, lo, hi, a, b)
 }
 
 func adjacent(a, b *shard) bool {

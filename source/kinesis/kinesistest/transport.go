@@ -93,7 +93,7 @@ func (w *responseWriter) run(ctx context.Context, h http.Handler, r *http.Reques
 	if w.length >= 0 && w.written < w.length {
 		err = io.ErrUnexpectedEOF
 	}
-	if err != io.EOF && ctx.Err() != nil {
+	if !errors.Is(err, io.EOF) && ctx.Err() != nil {
 		err = context.Cause(ctx) // why the handler gave up, if it was faster than AfterFunc
 	}
 	w.writer.CloseWithError(err)
