@@ -16,7 +16,7 @@ mkdir -p "$GOBIN"
 while read -r package module version; do
   [ -n "$package" ] || continue
   # First line: "<file>: go1.27.4"; one of the following: "mod <module> <version> <sum>".
-  have=$(go version -m "$GOBIN/${package##*/}" 2> /dev/null | awk -v m="$module" 'NR == 1 { g = $2 } $1 == "mod" && $2 == m { print g, $3 }')
+  have=$([ ! -x "$GOBIN/${package##*/}" ] || go version -m "$GOBIN/${package##*/}" | awk -v m="$module" 'NR == 1 { g = $2 } $1 == "mod" && $2 == m { print g, $3 }')
   [ "$have" = "$toolchain $version" ] && continue
   began=$SECONDS
   GOTOOLCHAIN=$toolchain GOFLAGS=-buildvcs=false go install "$package@$version"

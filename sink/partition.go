@@ -97,6 +97,9 @@ func (l *level) of(row any, at shardlake.Instant) (string, error) {
 	if l.field == "" {
 		// Layouts finer than a minute are not remembered.
 		m := at / usPerMinute
+		if at%usPerMinute < 0 {
+			m-- // rounded down, also before 1970
+		}
 		if m == l.minute && l.elem != "" && !strings.Contains(l.layout, "05") {
 			return l.elem, nil
 		}

@@ -2,15 +2,20 @@ package lease
 
 import (
 	"context"
-	"encoding/json"
+	"encoding/json/jsontext"
+	"encoding/json/v2"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"syscall"
+	"unicode/utf8"
+
+	jsonv1 "encoding/json"
 )
 
 // File is a store in a local folder, for one process at a time: one JSON file a
@@ -20,8 +25,9 @@ import (
 // The folder must be on a local file system: locks and renames of network file
 // systems do not promise what is needed here.
 type File struct {
-	dir  string
-	lock *os.File
+	dir    string
+	lock   *os.File
+	closed atomic.Bool
 
 	mu   sync.Mutex // of the map
 	rows map[string]*fileRow
@@ -40,13 +46,17 @@ var _ Store = (*File)(nil)
 var ErrLocked = errors.New("the lease folder is in use by another process")
 
 // OpenFile opens the store in a folder, which it makes if needed, and locks it.
+// It fails with ErrLocked if another File, of any process, has it open, and it
+// refuses a folder with a row that it cannot read in full: a lane taken up
+// without its row would be read from its start again. The unfinished writes of a
+// process that was killed do not disturb it.
 func OpenFile(dir string) (*File, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(dir, 0o777); err != nil {
-		return nil, err
+	if err := makeFolder(dir); err != nil {
+		return nil, fmt.Errorf("lease folder %s: %w", dir, err)
 	}
 	lock, err := lockFolder(filepath.Join(dir, "lock"))
 	if err != nil {
@@ -59,21 +69,41 @@ func OpenFile(dir string) (*File, error) {
 	return f, nil
 }
 
-// Close gives up the lock. Nothing may be called afterwards.
-func (f *File) Close() error { return f.lock.Close() }
+// Close waits for writes under way and gives up the lock. Another process may
+// then have the folder: whatever is written afterwards fails with ErrLost.
+func (f *File) Close() error {
+	f.closed.Store(true)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, r := range f.rows {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+	}
+	return f.lock.Close()
+}
+
+var errClosed = fmt.Errorf("%w: the lease folder was closed", ErrLost)
 
 func (f *File) load() error {
-	names, err := filepath.Glob(filepath.Join(f.dir, "*"+ext))
+	// Not filepath.Glob: it reads brackets in the folder's name as a pattern, and
+	// takes a folder that cannot be read for an empty one.
+	entries, err := os.ReadDir(f.dir)
 	if err != nil {
 		return err
 	}
-	for _, name := range names {
+	for _, e := range entries {
+		if !strings.HasSuffix(e.Name(), ext) {
+			continue
+		}
+		name := filepath.Join(f.dir, e.Name())
 		b, err := os.ReadFile(name)
 		if err != nil {
 			return err
 		}
+		// A member that this build does not know is refused: the next write would
+		// lose it.
 		var r Row
-		if err := json.Unmarshal(b, &r); err != nil {
+		if err := json.Unmarshal(b, &r, json.RejectUnknownMembers(true)); err != nil {
 			return fmt.Errorf("lease row %s is damaged: %w (restore it from a copy, or move it away to read the shard from its start, which doubles its rows)", name, err)
 		}
 		if f.path(r.Lane) != name || r.Inc == "" {
@@ -109,10 +139,16 @@ func (f *File) List(context.Context) ([]Row, error) {
 func (f *File) Create(_ context.Context, r Row) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.closed.Load() {
+		return errClosed
+	}
 	if _, ok := f.rows[r.Lane]; ok {
 		return nil
 	}
-	r.Inc = NewID()
+	if r.Lane == "" || !utf8.ValidString(r.Lane) {
+		return fmt.Errorf("lane id %.60q: want UTF-8, not empty", r.Lane)
+	}
+	r.Owner, r.Token, r.Fence, r.Inc = "", "", 0, NewID()
 	if err := f.write(r); err != nil {
 		return err
 	}
@@ -162,6 +198,9 @@ func (f *File) change(lane string, decide func(Row) (Row, bool, error)) error {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if f.closed.Load() {
+		return errClosed
+	}
 	if r.broken != nil {
 		return r.broken
 	}
@@ -180,7 +219,9 @@ func (f *File) change(lane string, decide func(Row) (Row, bool, error)) error {
 // write replaces the row's file: written aside, synced, renamed, and the folder
 // synced, so that after a loss of power either the old or the new row is there.
 func (f *File) write(r Row) error {
-	b, err := json.Marshal(r)
+	// Version 1 writes U+FFFD for what is not UTF-8, so that a stage would not find
+	// its state again.
+	b, err := json.Marshal(r, jsonv1.DefaultOptionsV1(), jsontext.AllowInvalidUTF8(false))
 	if err != nil {
 		return err
 	}
@@ -210,14 +251,35 @@ func writeSynced(name string, b []byte) error {
 	return errors.Join(err, w.Close())
 }
 
+// makeFolder makes a folder and its parents, and syncs each folder that got a new
+// one: rows in a folder that a loss of power takes away are lost with it.
+func makeFolder(dir string) error {
+	if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
+		return errors.Join(err, os.MkdirAll(dir, 0o777)) // says so if it is a file
+	}
+	if err := makeFolder(filepath.Dir(dir)); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return err
+	}
+	return syncFolder(filepath.Dir(dir))
+}
+
 func syncFolder(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {
 		return err
 	}
 	err = d.Sync()
-	if errors.Is(err, fs.ErrInvalid) {
+	if unsyncable(err) {
 		err = nil // folders cannot be synced on this file system; it orders renames itself
 	}
 	return errors.Join(err, d.Close())
+}
+
+// unsyncable tells a file system that has no fsync of folders from one on which
+// it failed. (EINVAL is not fs.ErrInvalid.)
+func unsyncable(err error) bool {
+	return errors.Is(err, syscall.EINVAL) || errors.Is(err, errors.ErrUnsupported)
 }

@@ -5,6 +5,7 @@
 package lease
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -76,7 +77,7 @@ type Store interface {
 	// on: with a higher Fence and a new Token. No write of an earlier owner
 	// succeeds afterwards. token is drawn by the caller, with NewID, and is new for
 	// each acquisition; repeating a call with the same token is one acquisition.
-	// It fails with ErrLost if the lane has no row.
+	// owner and token are not empty. It fails with ErrLost if the lane has no row.
 	Acquire(ctx context.Context, lane, owner, token string) (Row, error)
 	// Commit replaces the row by next if owner and token are still next's and the
 	// number is next's less one. Repeated with the same CommitID after it
@@ -115,14 +116,14 @@ func committed(r, next Row) (Row, bool, error) {
 	if next.CommitID != "" && r.CommitID == next.CommitID {
 		return r, false, nil
 	}
-	if r.Owner != next.Owner || r.Token != next.Token || r.Number+1 != next.Number || r.Inc != next.Inc {
+	if !owned(r, next) || r.Number+1 != next.Number || r.Inc != next.Inc {
 		return r, false, ErrLost
 	}
 	return clone(next), true, nil
 }
 
 func cleared(r, by Row) (Row, bool, error) {
-	if r.Owner != by.Owner || r.Token != by.Token || r.CommitID != by.CommitID {
+	if !owned(r, by) || r.CommitID != by.CommitID {
 		return r, false, ErrLost
 	}
 	if len(r.Pending) == 0 {
@@ -133,14 +134,29 @@ func cleared(r, by Row) (Row, bool, error) {
 }
 
 func released(r, by Row) (Row, bool) {
-	if r.Owner != by.Owner || r.Token != by.Token {
+	if !owned(r, by) {
 		return r, false
 	}
 	r.Owner = ""
 	return r, true
 }
 
+// owned tells whether the acquisition that by stems from is still r's. A lane
+// without an owner belongs to nobody, not to whoever shows an empty owner: a row
+// that was listed and never acquired.
+func owned(r, by Row) bool {
+	return r.Owner != "" && r.Owner == by.Owner && r.Token == by.Token
+}
+
+// clone copies down to the bytes: a stage may restore its state in place, and a
+// later acquisition must not see that.
 func clone(r Row) Row {
-	r.State, r.Pending, r.Parents = maps.Clone(r.State), slices.Clone(r.Pending), slices.Clone(r.Parents)
+	r.Parents, r.State, r.Pending = slices.Clone(r.Parents), maps.Clone(r.State), slices.Clone(r.Pending)
+	for k, b := range r.State {
+		r.State[k] = bytes.Clone(b)
+	}
+	for i, p := range r.Pending {
+		r.Pending[i].Data = slices.Clone(p.Data)
+	}
 	return r
 }

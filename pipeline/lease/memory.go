@@ -36,7 +36,7 @@ func (m *Memory) Create(_ context.Context, r Row) error {
 	if m.rows == nil {
 		m.rows = map[string]Row{}
 	}
-	r.Inc = NewID()
+	r.Owner, r.Token, r.Fence, r.Inc = "", "", 0, NewID()
 	m.rows[r.Lane] = clone(r)
 	return nil
 }

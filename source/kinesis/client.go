@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
+	"github.com/aws/smithy-go/logging"
 )
 
 // connect makes the SDK client on first use: loading credentials may ask the
@@ -46,6 +48,7 @@ func (r *reader) connect(ctx context.Context) (*kinesis.Client, error) {
 	}
 	r.client = kinesis.NewFromConfig(cfg, func(o *kinesis.Options) {
 		o.HTTPClient = ownBody{client}
+		o.Logger = quiet{r.cfg.Log}
 		if r.cfg.Endpoint != "" {
 			o.BaseEndpoint = aws.String(r.cfg.Endpoint)
 		}
@@ -60,6 +63,13 @@ func defaultHTTP() aws.HTTPClient {
 		t.ResponseHeaderTimeout = 20 * time.Second
 		t.IdleConnTimeout = 60 * time.Second
 	})
+}
+
+// quiet gives the SDK's own remarks to our log, instead of standard error.
+type quiet struct{ log *slog.Logger }
+
+func (q quiet) Logf(c logging.Classification, format string, v ...any) {
+	q.log.Debug("aws sdk", "kind", string(c), "says", fmt.Sprintf(format, v...))
 }
 
 // ownBody gives each small request a body of its own. The SDK closes a request's
