@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strings"
 	"unsafe"
 
 	"github.com/shardlake/shardlake"
@@ -25,7 +26,9 @@ import (
 //
 // Open windows are part of every commit, as JSON, under the name of Row's type
 // unless Named says otherwise; so K and Row must keep what they hold through
-// JSON: exported fields, no interfaces, channels or functions.
+// JSON: exported fields, no interfaces, channels or functions, no infinite or
+// undefined floats, text in UTF-8. K holds no pointers, since a pointer that was
+// restored equals no other; a time.Time in it must be in UTC for the same reason.
 func Aggregate[K comparable, In, Row any](w window.Window, key func(In) K, seed func(K, window.Span) Row, fold func(*Row, In)) Stage[In, Row] {
 	return func(env *shardlake.Env, next shardlake.Emit[Row]) (shardlake.Emit[In], error) {
 		g, err := guarded(env, "aggregate", fold)
@@ -37,15 +40,15 @@ func Aggregate[K comparable, In, Row any](w window.Window, key func(In) K, seed 
 		case key == nil || seed == nil:
 			err = fmt.Errorf("key and seed must not be nil")
 		case !w.Valid():
-			err = fmt.Errorf("a window of %v with a grace of %v: want at least a microsecond, and no negative grace", w.Size(), w.Lateness())
+			err = fmt.Errorf("a window of %v with a grace of %v: want whole microseconds, at least one, and no negative grace", w.Size(), w.Lateness())
 		default:
-			err = cmp.Or(keepable(k, nil), keepable(row, nil))
+			err = cmp.Or(comesBackEqual(k), keepable(k, nil), keepable(row, nil))
 		}
 		if err != nil {
 			return nil, fmt.Errorf("stage %s: %w", env.Name(g.name), err)
 		}
 		a := &aggregate[K, In, Row]{next: next, guard: g, w: w, key: key, seed: seed, fold: fold,
-			index: map[window.Span]*pane[K, Row]{}, schema: fmt.Sprintf("%v %s->%s", w.Size(), shape(k), shape(row))}
+			index: map[window.Span]*pane[K, Row]{}, schema: fmt.Sprintf("%v %s->%s", w.Size(), shape(k, nil), shape(row, nil))}
 		return a, env.Keep("aggregate "+row.Name(), a)
 	}
 }
@@ -90,6 +93,7 @@ func (a *aggregate[K, In, Row]) Push(ctx context.Context, b shardlake.Batch[In])
 	if n := len(b.Records); n > 0 {
 		a.last = b.Records[n-1]
 		a.last.Data = nil
+		a.last.Key = strings.ToValidUTF8(a.last.Key, "\uFFFD") // a stranger's key must not spoil the snapshot
 	}
 	return nil
 }

@@ -71,13 +71,17 @@ func (a *async[A, B]) work(ctx context.Context) {
 }
 
 func (a *async[A, B]) call(ctx context.Context, j job[A, B]) {
+	returned := false
 	defer func() {
 		if p := recover(); p != nil {
 			j.fl.errs[j.i] = fmt.Errorf("panic: %v", p)
+		} else if !returned {
+			j.fl.errs[j.i] = fmt.Errorf("the function ended its goroutine")
 		}
 		j.fl.done <- struct{}{}
 	}()
 	j.fl.out[j.i], j.fl.errs[j.i] = a.f(ctx, j.fl.in.Rows[j.i])
+	returned = true
 }
 
 func (a *async[A, B]) Push(ctx context.Context, b shardlake.Batch[A]) error {

@@ -29,7 +29,7 @@ func try[A, B any](verb string, user any, f func(A, func(B)) error) Stage[A, B] 
 	}
 }
 
-// flatRows bounds the batch that one row may grow into before it is passed on.
+// flatRows bounds a batch that is passed on, however much one row grew into.
 const flatRows = 1024
 
 type flatMap[A, B any] struct {
@@ -52,11 +52,15 @@ func (s *flatMap[A, B]) Push(ctx context.Context, b shardlake.Batch[A]) error {
 		if len(s.rows) == 0 {
 			continue
 		}
-		err = s.Emit.Push(ctx, shardlake.Batch[B]{Rows: s.rows, Origins: s.origins, Records: b.Records})
-		clear(s.rows)
-		if err != nil {
-			return err
+		for i := 0; i < len(s.rows); i += flatRows {
+			j := min(i+flatRows, len(s.rows))
+			// Who receives a part and appends to it must not write into the next one.
+			part := shardlake.Batch[B]{Rows: s.rows[i:j:j], Origins: s.origins[i:j:j], Records: b.Records}
+			if err := s.Emit.Push(ctx, part); err != nil {
+				return err
+			}
 		}
+		clear(s.rows)
 	}
 	return nil
 }

@@ -12,7 +12,8 @@ import (
 )
 
 // Run returns what st makes of rows given to a fresh lane and its end. All rows
-// happened in 1970; for other times open a Lane.
+// happened in 1970; for other times, or
+// to see dead letters and marks, open a Lane.
 func Run[In, Out any](st stage.Stage[In, Out], rows ...In) ([]Out, error) {
 	l, err := Open(st, nil)
 	if err != nil {

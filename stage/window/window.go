@@ -18,7 +18,7 @@ type Ungraced time.Duration
 type Window struct{ size, grace time.Duration }
 
 // Tumbling cuts event time into spans of d, aligned to 1970-01-01 UTC. d is at
-// least a microsecond.
+// least a microsecond, and a whole number of them.
 func Tumbling(d time.Duration) Ungraced { return Ungraced(d) }
 
 // Grace keeps a window open for rows until the watermark passes its end by g.
@@ -27,7 +27,9 @@ func Tumbling(d time.Duration) Ungraced { return Ungraced(d) }
 func (s Ungraced) Grace(g time.Duration) Window { return Window{time.Duration(s), g} }
 
 // Valid tells whether size and grace make sense.
-func (w Window) Valid() bool { return w.size >= time.Microsecond && w.grace >= 0 }
+func (w Window) Valid() bool {
+	return w.size >= time.Microsecond && w.size%time.Microsecond == 0 && w.grace >= 0
+}
 
 // Span returns the span of t. It rounds down before 1970 too.
 func (w Window) Span(t shardlake.Instant) Span {
