@@ -255,7 +255,7 @@ func writeSynced(name string, b []byte) error {
 // one: rows in a folder that a loss of power takes away are lost with it.
 func makeFolder(dir string) error {
 	if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
-		return errors.Join(err, os.MkdirAll(dir, 0o777)) // says so if it is a file
+		return os.MkdirAll(dir, 0o777) // says so if it is a file
 	}
 	if err := makeFolder(filepath.Dir(dir)); err != nil {
 		return err

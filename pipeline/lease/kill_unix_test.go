@@ -1,0 +1,183 @@
+//go:build unix
+
+package lease_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/shardlake/shardlake/pipeline/lease"
+)
+
+// The test binary is started again as the other process: with the folder in
+// these variables it opens it, or commits to it until it is killed.
+const (
+	openEnv   = "LEASE_TEST_OPEN"
+	commitEnv = "LEASE_TEST_COMMIT"
+)
+
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(openEnv); dir != "" {
+		_, err := lease.OpenFile(dir)
+		fmt.Printf("%v\nlocked %t\n", err, errors.Is(err, lease.ErrLocked))
+		os.Exit(0) // without Close: the lock ends with the process
+	}
+	if dir := os.Getenv(commitEnv); dir != "" {
+		fmt.Println(commitForEver(dir))
+		os.Exit(1)
+	}
+	os.Exit(m.Run())
+}
+
+func again(t *testing.T, env, dir string) *exec.Cmd {
+	c := exec.CommandContext(t.Context(), os.Args[0])
+	c.Env = append(os.Environ(), env+"="+dir)
+	return c
+}
+
+func TestFileSecondProcessIsRefused(t *testing.T) {
+	dir := t.TempDir()
+	f := openFile(t, dir)
+	out, err := again(t, openEnv, dir).CombinedOutput()
+	check(t, err)
+	if !strings.Contains(string(out), "locked true") || !strings.Contains(string(out), dir) {
+		t.Errorf("while open here: %s", out)
+	}
+	check(t, f.Close())
+	for range 2 {
+		out, err = again(t, openEnv, dir).CombinedOutput()
+		check(t, err)
+		if string(out) != "<nil>\nlocked false\n" {
+			t.Errorf("after Close: %s", out)
+		}
+	}
+	openFile(t, dir)
+}
+
+// A child that outlives the process must not hold on to the lock.
+func TestFileLockIsNotInherited(t *testing.T) {
+	dir := t.TempDir()
+	f := openFile(t, dir)
+	child := exec.CommandContext(t.Context(), "cat")
+	in, err := child.StdinPipe()
+	check(t, err)
+	check(t, child.Start())
+	check(t, f.Close())
+	openFile(t, dir)
+	check(t, in.Close())
+	check(t, child.Wait())
+}
+
+// commitForEver commits, with a state that follows from the number and is long
+// enough to be torn, and says so after each commit and each clear.
+func commitForEver(dir string) error {
+	f, err := lease.OpenFile(dir)
+	if err != nil {
+		return err
+	}
+	ctx := context.Background()
+	if err := f.Create(ctx, lease.Row{Lane: "a"}); err != nil {
+		return err
+	}
+	r, err := f.Acquire(ctx, "a", "child", lease.NewID())
+	if err != nil {
+		return err
+	}
+	fmt.Printf("%d %d %d\n", r.Number, r.Fence, len(r.Pending))
+	for {
+		r = after(r)
+		r.State["fold"] = state(r.Number)
+		if err := f.Commit(ctx, r); err != nil {
+			return err
+		}
+		fmt.Printf("%d %d 1\n", r.Number, r.Fence)
+		if err := f.Clear(ctx, r); err != nil {
+			return err
+		}
+		fmt.Printf("%d %d 0\n", r.Number, r.Fence)
+	}
+}
+
+func state(n uint64) []byte {
+	return []byte(strings.Repeat(strconv.FormatUint(n, 10)+",", 5000+int(n*7919%5000)))
+}
+
+// TestFileKilled kills a process in the middle of its writes. The row it leaves
+// is one that was written, and not older than the last one it was told of.
+func TestFileKilled(t *testing.T) {
+	dir := t.TempDir()
+	var fence, number uint64
+	for round := range 15 {
+		c := again(t, commitEnv, dir)
+		pipe, err := c.StdoutPipe()
+		check(t, err)
+		check(t, c.Start())
+		out := bufio.NewReader(pipe)
+		for range 1 + rand.IntN(20) {
+			if _, err := out.Peek(1); err != nil {
+				break // it ended by itself; the check below says what it wrote
+			}
+			if line, err := out.ReadString('\n'); err == nil {
+				fence, number, _ = progress(t, line, fence, number)
+			}
+		}
+		for spin := rand.IntN(3_000_000); spin > 0; spin-- { // somewhere inside a write
+			if spin%4096 == 0 {
+				syscall.Getpid()
+			}
+		}
+		check(t, c.Process.Signal(syscall.SIGKILL))
+		rest, err := io.ReadAll(out)
+		check(t, err)
+		pending := -1
+		for line := range strings.Lines(string(rest)) {
+			if strings.HasSuffix(line, "\n") {
+				fence, number, pending = progress(t, line, fence, number)
+			}
+		}
+		if err := c.Wait(); c.ProcessState.ExitCode() != -1 {
+			t.Fatalf("round %d: not killed but ended: %v, %s", round, err, rest)
+		}
+
+		f := openFile(t, dir)
+		r := row(t, f, "a")
+		if r.Fence != fence || r.Number != number && r.Number != number+1 {
+			t.Fatalf("round %d: row %d of fence %d, acknowledged were %d of %d", round, r.Number, r.Fence, number, fence)
+		}
+		if r.Number == number && pending == 0 && len(r.Pending) != 0 {
+			t.Fatalf("round %d: a cleared list is back", round)
+		}
+		if want := strconv.FormatUint(r.Number*10, 10); r.Number > 0 && (r.Pos.Seq != want || string(r.State["fold"]) != string(state(r.Number))) {
+			t.Fatalf("round %d: row %d is a mixture: position %v, %d bytes of state", round, r.Number, r.Pos, len(r.State["fold"]))
+		}
+		number = r.Number
+		check(t, f.Close())
+	}
+	if number == 0 {
+		t.Error("nothing was committed")
+	}
+}
+
+// progress reads "number fence pending" and wants it not to go back.
+func progress(t *testing.T, line string, fence, number uint64) (uint64, uint64, int) {
+	t.Helper()
+	var n, fe uint64
+	var pending int
+	if _, err := fmt.Sscanf(line, "%d %d %d\n", &n, &fe, &pending); err != nil {
+		t.Fatalf("the child says %q: %v", line, err)
+	}
+	if fe < fence || n < number {
+		t.Fatalf("the child went back to %d of fence %d from %d of %d", n, fe, number, fence)
+	}
+	return fe, n, pending
+}
