@@ -59,7 +59,8 @@ func (s *Slices[T]) Lanes(context.Context) (Listing, error) {
 	return l, nil
 }
 
-// Open begins after a row.
+// Open begins after a row: a row's position is its number in the lane, from 1. It
+// refuses a lane and a position that are not its own.
 func (s *Slices[T]) Open(lane Lane, from Start) (Fetcher, error) {
 	for n := range s.lanes {
 		if lane.ID != s.name+"-"+strconv.Itoa(n) {
@@ -68,7 +69,10 @@ func (s *Slices[T]) Open(lane Lane, from Start) (Fetcher, error) {
 		at := 0
 		if !from.After.IsStart() {
 			var err error
-			if at, err = strconv.Atoi(from.After.Seq); err != nil || at < 0 || at > len(s.lanes[n]) {
+			// Only what a record of this lane had: a position of another source, or of
+			// longer rows, must not begin somewhere in silence.
+			at, err = strconv.Atoi(from.After.Seq)
+			if err != nil || at < 1 || at > len(s.lanes[n]) || from.After != (shardlake.Position{Seq: strconv.Itoa(at)}) {
 				return nil, fmt.Errorf("source.Values: position %v is not one of lane %s, which has %d rows", from.After, lane.ID, len(s.lanes[n]))
 			}
 		}
@@ -77,12 +81,16 @@ func (s *Slices[T]) Open(lane Lane, from Start) (Fetcher, error) {
 	return nil, fmt.Errorf("source.Values: no lane %q", lane.ID)
 }
 
-// Decode finds the row that a record stands for.
+// Decode finds the row that a record of this source stands for, the very value
+// that was given to it. It refuses a record of another source.
 func (s *Slices[T]) Decode(r *shardlake.Record) (v T, at shardlake.Instant, _ error) {
 	if len(r.Data) != 8 {
 		return v, 0, fmt.Errorf("source.Values: not my record: %v", r.Pos)
 	}
 	lane, i := int(r.Data[0])|int(r.Data[1])<<8|int(r.Data[2])<<16, int(r.Data[3])|int(r.Data[4])<<8|int(r.Data[5])<<16|int(r.Data[6])<<24|int(r.Data[7])<<32
+	if lane >= len(s.lanes) || i < 0 || i >= len(s.lanes[lane]) {
+		return v, 0, fmt.Errorf("source.Values: not my record: %v", r.Pos)
+	}
 	v = s.lanes[lane][i]
 	if s.time != nil {
 		at = shardlake.At(s.time(v))
