@@ -110,13 +110,21 @@ func want(lanes ...[]event) map[string]int {
 // boundaries of one attempt: constant ones would hide the worst mistakes.
 type boundaries struct{ fetch, commit int }
 
+// fileBytes is another size of files for other boundaries: where files are cut is
+// no part of what is exact (case D7).
+func (b boundaries) fileBytes() int64 { return int64(100 + 97*b.fetch + 31*b.commit) }
+
 // run runs one process to its end or death.
 func (p *process) run(b boundaries, lanes ...[]event) (killed bool) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	p.die = cancel
 	pipe := pipeline.New(pipeline.Config{Leases: p.table(), CommitRecords: b.commit, CommitEvery: time.Hour})
-	build(pipe, source.Lanes(lanes...).At(event.when).Fetching(b.fetch), p.folder)
+	build(pipe, source.Lanes(lanes...).At(event.when).Fetching(b.fetch), func(prefix string) sink.Folder {
+		f := p.folder(prefix)
+		f.FileBytes = b.fileBytes()
+		return f
+	})
 	err := pipe.Run(ctx)
 	if err != nil && !p.dead {
 		p.t.Fatalf("%+v: %v", b, err)

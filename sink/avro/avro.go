@@ -37,7 +37,6 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
-	"sync"
 	"unsafe"
 
 	hamba "github.com/hamba/avro/v2"
@@ -95,12 +94,10 @@ func (c Config) Format[T any]() (sink.Format[T], error) {
 	if p.compress, err = c.Codec.compressors(); err != nil {
 		return nil, fmt.Errorf("avro: %w", err)
 	}
-	f := &format[T]{plan: p, check: s.Check()}
-	f.pool.New = func() any {
+	return &format[T]{plan: p, check: s.Check(), idle: make(chan *writer, maxIdle), newWriter: func() *writer {
 		record := compiler{new(schema.Scratch)}.value(s.Root)
 		return &writer{plan: p, record: record, codec: p.compress()}
-	}
-	return f, nil
+	}}, nil
 }
 
 func (c Config) validate() error {
@@ -122,12 +119,17 @@ type plan struct {
 	compress    func() compressor
 }
 
-// format encodes files of T. Its writers are used again, one file after the other.
+// format encodes files of T. Its writers are used again, one file after the
+// other. Those that wait hold memory that no budget knows of, so only a few may.
 type format[T any] struct {
 	*plan
-	check func(unsafe.Pointer) error
-	pool  sync.Pool // of *writer
+	check     func(unsafe.Pointer) error
+	newWriter func() *writer
+	idle      chan *writer
 }
+
+// maxIdle is how many writers wait for their next file.
+const maxIdle = 8
 
 // Ext is avro.
 func (*format[T]) Ext() string { return "avro" }
@@ -142,7 +144,12 @@ func (f *format[T]) Check(row *T) error {
 
 // NewEncoder begins a file. Its header is written with the first block.
 func (f *format[T]) NewEncoder(w sink.FileWriter, info sink.FileInfo) (sink.Encoder[T], error) {
-	e := &encoder[T]{pool: &f.pool, w: f.pool.Get().(*writer)}
+	e := &encoder[T]{idle: f.idle}
+	select {
+	case e.w = <-f.idle:
+	default:
+		e.w = f.newWriter()
+	}
 	e.w.begin(w, info)
 	return e, nil
 }

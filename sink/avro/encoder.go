@@ -3,7 +3,6 @@ package avro
 import (
 	"errors"
 	"fmt"
-	"sync"
 	"unsafe"
 
 	"github.com/shardlake/shardlake/sink"
@@ -14,7 +13,7 @@ var errClosed = errors.New("avro: the file is closed")
 // encoder writes one file of T. What it has of a writer, and with it all memory,
 // goes back when it is abandoned.
 type encoder[T any] struct {
-	pool   *sync.Pool
+	idle   chan *writer
 	w      *writer
 	closed bool
 	err    error // what broke the file, for good
@@ -62,7 +61,7 @@ func (e *encoder[T]) Buffered() int64 {
 	if e.w == nil {
 		return 0
 	}
-	return int64(len(e.w.block))
+	return int64(cap(e.w.block))
 }
 
 // Close writes the last block and completes the header.
@@ -78,7 +77,10 @@ func (e *encoder[T]) Close(info sink.FileInfo) error {
 func (e *encoder[T]) Abandon() {
 	if e.w != nil {
 		e.w.reset()
-		e.pool.Put(e.w)
+		select {
+		case e.idle <- e.w:
+		default: // enough of them wait
+		}
 		e.w = nil
 	}
 }

@@ -142,6 +142,15 @@ func (c *column) memory() int {
 	return n
 }
 
+// held is the memory that the column keeps from being used otherwise.
+func (c *column) held() int {
+	n := cap(c.data) + cap(c.def) + cap(c.rep) + 4*cap(c.indices) + c.chunk.memory()
+	if c.dict != nil {
+		n += c.dict.held()
+	}
+	return n
+}
+
 // leaveDict goes over to plain values, at the end of a row.
 func (c *column) leaveDict() error {
 	if c.unDict() {

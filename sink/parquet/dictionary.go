@@ -149,6 +149,11 @@ func (d *dictionary) plainSize(size int) int {
 }
 
 // memory is what the dictionary holds in bytes.
+// held is the memory with its reserves.
+func (d *dictionary) held() int {
+	return cap(d.arena) + 8*cap(d.numbers) + 4*(cap(d.seen)+cap(d.hashes)+cap(d.ends)+cap(d.slots))
+}
+
 func (d *dictionary) memory() int {
 	return len(d.arena) + 8*len(d.numbers) + 12*len(d.seen) + 4*len(d.slots)
 }

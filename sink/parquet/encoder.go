@@ -3,7 +3,6 @@ package parquet
 import (
 	"errors"
 	"fmt"
-	"sync"
 	"unsafe"
 
 	"github.com/shardlake/shardlake/sink"
@@ -14,7 +13,7 @@ var errClosed = errors.New("parquet: the file is closed")
 // encoder writes one file of T. What it has of a writer, and with it all memory,
 // goes back when it is abandoned.
 type encoder[T any] struct {
-	pool   *sync.Pool
+	idle   chan *writer
 	w      *writer
 	closed bool
 	err    error // what broke the file, for good
@@ -73,7 +72,10 @@ func (e *encoder[T]) Close(info sink.FileInfo) error {
 func (e *encoder[T]) Abandon() {
 	if e.w != nil {
 		e.w.reset()
-		e.pool.Put(e.w)
+		select {
+		case e.idle <- e.w:
+		default: // enough of them wait
+		}
 		e.w = nil
 	}
 }

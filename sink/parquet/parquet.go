@@ -37,7 +37,6 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
-	"sync"
 	"unsafe"
 
 	"github.com/klauspost/compress/s2"
@@ -99,9 +98,8 @@ func (c Config) Format[T any]() (sink.Format[T], error) {
 	if err = errors.Join(c.validate(), err); err != nil {
 		return nil, fmt.Errorf("parquet: %w", err)
 	}
-	f := &files[T]{plan: newPlan(c.withDefaults(), s), check: s.Check()}
-	f.pool.New = func() any { return newWriter(f.plan) }
-	if levels := f.pool.New().(*writer).maxLevel(); levels > 255 {
+	f := &files[T]{plan: newPlan(c.withDefaults(), s), check: s.Check(), idle: make(chan *writer, maxIdle)}
+	if levels := newWriter(f.plan).maxLevel(); levels > 255 {
 		return nil, fmt.Errorf("parquet: rows of type %v are nested %d levels deep, more than 255", reflect.TypeFor[T](), levels)
 	}
 	return f, nil
@@ -160,12 +158,17 @@ func (*fastSnappy) Encode(dst, src []byte) ([]byte, error) {
 	return s2.EncodeSnappy(dst[:cap(dst)], src), nil
 }
 
-// files is the format of files of T. Its writers are used again, one file after the other.
+// files is the format of files of T. Its writers are used again, one file after
+// the other: fresh memory is dear. Those that wait hold memory that no budget
+// knows of, so only a few may.
 type files[T any] struct {
 	*plan
 	check func(unsafe.Pointer) error
-	pool  sync.Pool // of *writer
+	idle  chan *writer
 }
+
+// maxIdle is how many writers wait for their next file.
+const maxIdle = 8
 
 // Ext is parquet.
 func (*files[T]) Ext() string { return "parquet" }
@@ -180,7 +183,12 @@ func (f *files[T]) Check(row *T) error {
 
 // NewEncoder begins a file with its magic number.
 func (f *files[T]) NewEncoder(w sink.FileWriter, _ sink.FileInfo) (sink.Encoder[T], error) {
-	e := &encoder[T]{pool: &f.pool, w: f.pool.Get().(*writer)}
+	e := &encoder[T]{idle: f.idle}
+	select {
+	case e.w = <-f.idle:
+	default:
+		e.w = newWriter(f.plan)
+	}
 	if err := e.w.begin(w); err != nil {
 		e.Abandon()
 		return nil, err

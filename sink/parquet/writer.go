@@ -172,7 +172,16 @@ func (w *writer) groupMemory() (n int64) {
 	return n
 }
 
-func (w *writer) buffered() int64 { return w.groupMemory() + w.indexBytes }
+// buffered is all that the file holds: the memory of the row group at hand with
+// its reserves, and the scratch. Row groups are cut by groupMemory instead, which
+// does not depend on what the writer did before this file.
+func (w *writer) buffered() int64 {
+	n := w.indexBytes + int64(cap(w.page)+cap(w.packed)+cap(w.body)+len(w.free)*pieceSize)
+	for _, c := range w.columns {
+		n += int64(c.held())
+	}
+	return n
+}
 
 // flush writes the row group at hand.
 func (w *writer) flush() error {
