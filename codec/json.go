@@ -10,6 +10,7 @@ import (
 	"encoding/json/jsontext"
 	"encoding/json/v2"
 	"errors"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -68,6 +69,20 @@ func keepDigits(d *jsontext.Decoder, v *any) error {
 func describe(err error, size int) error {
 	if size == 0 {
 		return errors.New("json: the payload is empty")
+	}
+	// A semantic error quotes the value, and its cause may too (as time.Parse does).
+	if sem, ok := errors.AsType[*json.SemanticError](err); ok {
+		e := *sem
+		e.JSONValue = nil
+		switch {
+		case errors.Is(e.Err, strconv.ErrRange):
+			e.Err = strconv.ErrRange
+		case errors.Is(e.Err, strconv.ErrSyntax):
+			e.Err = strconv.ErrSyntax
+		default:
+			e.Err = nil
+		}
+		err = &e
 	}
 	// The library's own prefixes say which half of it found the fault.
 	return errors.New("json: " + strings.TrimPrefix(strings.TrimPrefix(err.Error(), "json: "), "jsontext: "))
