@@ -68,7 +68,7 @@ func TestInstant(t *testing.T) {
 }
 
 // settle gives err for one record and returns the answer and the dead letters.
-func settle(t *testing.T, place bool, err error) (error, []shardlake.DeadLetter) {
+func settle(t *testing.T, place bool, err error) ([]shardlake.DeadLetter, error) {
 	t.Helper()
 	var dead []shardlake.DeadLetter
 	h := shardlake.Host{Source: "clicks", Lane: "shardId-7"}
@@ -81,7 +81,8 @@ func settle(t *testing.T, place bool, err error) (error, []shardlake.DeadLetter)
 	env := shardlake.NewEnv(t.Context(), h)
 	t.Cleanup(env.Close)
 	r := &shardlake.Record{Pos: shardlake.Position{Seq: "42", Sub: 1}, Key: "k\xff", Arrived: 1e6, Data: []byte{0xff}}
-	return env.In("parse").Settle(t.Context(), "map(f)", r, err), dead
+	err = env.In("parse").Settle(t.Context(), "map(f)", r, err)
+	return dead, err
 }
 
 func wrap(err error) error { return fmt.Errorf("wrapped: %w", err) }
@@ -89,12 +90,12 @@ func wrap(err error) error { return fmt.Errorf("wrapped: %w", err) }
 func TestSettle(t *testing.T) {
 	broken := errors.New("broken")
 	for _, err := range []error{shardlake.ErrSkip, wrap(shardlake.ErrSkip), errors.Join(broken, shardlake.ErrSkip)} {
-		if got, dead := settle(t, false, err); got != nil || dead != nil {
+		if dead, got := settle(t, false, err); got != nil || dead != nil {
 			t.Errorf("%v: %v %v", err, got, dead)
 		}
 	}
 	for _, err := range []error{shardlake.Reject(broken), wrap(shardlake.Reject(broken))} {
-		got, dead := settle(t, true, err)
+		dead, got := settle(t, true, err)
 		if got != nil || len(dead) != 1 {
 			t.Fatalf("%v: %v %v", err, got, dead)
 		}
@@ -104,18 +105,18 @@ func TestSettle(t *testing.T) {
 			t.Errorf("%+v", d)
 		}
 		// Without a place for dead letters a refused row stops the lane.
-		got, _ = settle(t, false, err)
+		_, got = settle(t, false, err)
 		if e, ok := errors.AsType[*shardlake.Error](got); !ok || !errors.Is(got, broken) || !strings.Contains(e.Remedy, "Dead()") {
 			t.Errorf("%v", got)
 		}
 	}
 	for _, err := range []error{broken, wrap(broken)} {
-		got, dead := settle(t, true, err)
+		dead, got := settle(t, true, err)
 		e, ok := errors.AsType[*shardlake.Error](got)
 		if !ok || dead != nil || !errors.Is(got, broken) || e.Stage != "parse" || e.Lane != "shardId-7" || e.Pos.String() != "42.1" || e.Remedy == "" {
 			t.Errorf("%v", got)
 		}
-		if again, _ := settle(t, true, got); again != got {
+		if _, again := settle(t, true, got); again != got {
 			t.Errorf("an error that tells its place is told another: %v", again)
 		}
 	}
@@ -128,7 +129,7 @@ func TestReasonIsShortened(t *testing.T) {
 		{strings.Repeat("x", 10<<20), strings.Repeat("x", 1021) + "..."},
 		{"a\xffb", "a\uFFFDb"},
 	} {
-		_, dead := settle(t, true, shardlake.Reject(errors.New(c.reason)))
+		dead, _ := settle(t, true, shardlake.Reject(errors.New(c.reason)))
 		if len(dead) != 1 || dead[0].Reason != c.want {
 			t.Errorf("%d bytes: %v", len(c.reason), dead)
 		}

@@ -195,7 +195,7 @@ func TestAggregatePanicsAreErrors(t *testing.T) {
 	for name, st := range map[string]stage.Stage[int, int]{
 		"key":  stage.Aggregate(w, explode, seed, fold),
 		"seed": stage.Aggregate(w, key, func(k int, _ window.Span) int { return explode(k) }, fold),
-		"fold": stage.Aggregate(w, key, seed, func(_ *int, n int) { explode(n) }),
+		"fold": stage.Aggregate(w, key, seed, func(sum *int, n int) { *sum += explode(n) }),
 	} {
 		_, err := stagetest.Run(st, 1, 4)
 		if err == nil || !strings.Contains(err.Error(), "lane test, position 2.0: panic: ") || !strings.HasPrefix(err.Error(), "stage aggregate(") {

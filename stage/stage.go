@@ -30,6 +30,9 @@ type Stage[In, Out any] func(env *shardlake.Env, next shardlake.Emit[Out]) (shar
 // Then is a followed by t.
 func (a Stage[In, Mid]) Then[Out any](t Stage[Mid, Out]) Stage[In, Out] {
 	return func(env *shardlake.Env, next shardlake.Emit[Out]) (shardlake.Emit[In], error) {
+		if a == nil || t == nil {
+			return nil, fmt.Errorf("stage Then: a stage is nil")
+		}
 		mid, err := t(env, next)
 		if err != nil {
 			return nil, err
@@ -44,6 +47,9 @@ func Named[In, Out any](name string, st Stage[In, Out]) Stage[In, Out] {
 	return func(env *shardlake.Env, next shardlake.Emit[Out]) (shardlake.Emit[In], error) {
 		if name == "" {
 			return nil, fmt.Errorf("stage.Named: the name is empty")
+		}
+		if st == nil {
+			return nil, fmt.Errorf("stage.Named: stage %q is nil", name)
 		}
 		return st(env.In(name), next)
 	}

@@ -102,11 +102,12 @@ func TestAnswers(t *testing.T) {
 
 // A panic of any verb without a name is told by verb and function.
 func TestPanicNamesStageLanePosition(t *testing.T) {
+	total := 0
 	for verb, st := range map[string]stage.Stage[int, int]{
 		"map":     stage.Map(explode),
 		"filter":  stage.Filter(func(n int) bool { return explode(n) != 99 }),
 		"flatmap": stage.FlatMap(func(n int, emit func(int)) { emit(explode(n)) }),
-		"inspect": stage.Inspect(func(n int) { explode(n) }),
+		"inspect": stage.Inspect(func(n int) { total += explode(n) }),
 		"async":   stage.Async(1, func(_ context.Context, n int) (int, error) { return explode(n), nil }),
 	} {
 		_, err := stagetest.Run(stage.Filter(even).Then(st), 1, 2, 4)
@@ -205,6 +206,9 @@ func TestNilFunctionsAndEmptyNamesAreErrors(t *testing.T) {
 		"inspect":   stage.Inspect[int](nil),
 		"async":     stage.Async[int, int](1, nil),
 		"none":      stage.Async(0, func(_ context.Context, n int) (int, error) { return n, nil }),
+		"then nil":  stage.Map(explode).Then[int](nil),
+		"nil then":  stage.Stage[int, int](nil).Then(stage.Map(explode)),
+		"named nil": stage.Named[int, int]("n", nil),
 		"name":      stage.Named("", stage.Map(explode)),
 	} {
 		if l, err := stagetest.Open(st, nil); err == nil {

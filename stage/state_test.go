@@ -65,7 +65,7 @@ func TestKeyThatIsNotUTF8IsAnError(t *testing.T) {
 }
 
 type (
-	hidden struct{ n int }
+	hidden struct{ _ int }
 	dashed struct {
 		N int `json:"-"`
 	}
