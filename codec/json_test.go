@@ -250,18 +250,18 @@ func TestJSONLarge(t *testing.T) {
 	if dead != nil || row.Name != name {
 		t.Errorf("10 MiB of text: %d bytes, %v", len(row.Name), dead)
 	}
-	many := keys(100_000)
+	many := keys(20_000)
 	m, dead := settle[map[string]any](t, many)
-	if dead != nil || len(m) != 100_000 || m["k99999"] != jsonv1.Number("99999") {
-		t.Errorf("100,000 members in a map: %d, %v", len(m), dead)
+	if dead != nil || len(m) != 20_000 || m["k19999"] != jsonv1.Number("19999") {
+		t.Errorf("20,000 members in a map: %d, %v", len(m), dead)
 	}
 	many = keys(1_000_000)
 	if row, dead := settle[event](t, many); dead != nil || !reflect.DeepEqual(row, event{}) {
 		t.Errorf("a million members without a field: %+v, %v", row, dead)
 	}
-	again := append(bytes.TrimSuffix(many, []byte("}")), `,"k0":1}`...)
+	again := append(bytes.TrimSuffix(keys(20_000), []byte("}")), `,"k0":1}`...)
 	if _, dead := settle[event](t, again); dead == nil {
-		t.Error("the first name again after a million: accepted")
+		t.Error("the first name again after 20,000: accepted")
 	}
 	a, dead := settle[any](t, []byte(strings.Repeat("[", 10_000)+strings.Repeat("]", 10_000)))
 	if dead != nil || a == nil {
