@@ -32,7 +32,8 @@ func (b Batch[T]) Clone() Batch[T] {
 	return Batch[T]{Rows: slices.Clone(b.Rows), Origins: slices.Clone(b.Origins), Records: b.Records}
 }
 
-// Cut returns rows i to j as a batch that shares memory with b.
+// Cut returns rows i to j as a batch that shares memory with b. What is appended
+// to it does not overwrite what follows in b.
 func (b Batch[T]) Cut(i, j int) Batch[T] {
-	return Batch[T]{Rows: b.Rows[i:j], Origins: b.Origins[i:j], Records: b.Records}
+	return Batch[T]{Rows: b.Rows[i:j:j], Origins: b.Origins[i:j:j], Records: b.Records}
 }

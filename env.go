@@ -191,7 +191,7 @@ func (e *Env) Close() { e.l.cancel(); e.l.wg.Wait() }
 func (e *Env) Settle(ctx context.Context, stage string, r *Record, err error) error {
 	rej, isReject := errors.AsType[*rejection](err)
 	switch {
-	case errors.Is(err, ErrSkip):
+	case !isReject && errors.Is(err, ErrSkip):
 		return nil
 	case isReject && e.l.Dead != nil:
 		return e.l.Dead(ctx, r, newDeadLetter(e.l.Source, e.l.Lane, e.Name(stage), r, rej.reason))

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // ErrSkip drops a row. A user function gives one of three answers through its
@@ -17,7 +18,12 @@ var ErrSkip = errors.New("skip this row")
 var ErrLate = errors.New("late: its window is closed")
 
 // Reject returns an error that makes the row a dead letter.
-func Reject(reason error) error { return &rejection{reason} }
+func Reject(reason error) error {
+	if reason == nil {
+		reason = errors.New("no reason given")
+	}
+	return &rejection{reason}
+}
 
 type rejection struct{ reason error }
 
@@ -53,10 +59,16 @@ func newDeadLetter(source, lane, stage string, r *Record, reason error) DeadLett
 
 // shorten makes record-derived text safe to log and to store.
 func shorten(s string) string {
-	if len(s) > maxReason {
-		s = s[:maxReason-3] + "..."
+	long := len(s) > maxReason
+	s = strings.ToValidUTF8(s[:min(len(s), maxReason)], "\uFFFD")
+	if !long && len(s) <= maxReason {
+		return s
 	}
-	return strings.ToValidUTF8(s, "\uFFFD")
+	n := min(len(s), maxReason-len("..."))
+	for n > 0 && !utf8.RuneStart(s[min(n, len(s)-1)]) {
+		n--
+	}
+	return s[:n] + "..."
 }
 
 // Error says where in a pipeline something went wrong, and what to do.
@@ -74,7 +86,7 @@ func (e *Error) Error() string {
 	if e.Remedy != "" {
 		s += " (" + e.Remedy + ")"
 	}
-	return s
+	return strings.ReplaceAll(s, "\n", "; ") // of joined causes
 }
 
 // Unwrap returns the cause.

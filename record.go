@@ -57,10 +57,16 @@ func (i Instant) Time() time.Time {
 
 // Sub returns i-d, held at Never and Forever.
 func (i Instant) Sub(d time.Duration) Instant {
-	if i == Never || i == Forever {
+	out := i - Instant(d.Microseconds())
+	switch {
+	case i == Never || i == Forever:
 		return i
+	case d > 0 && out > i:
+		return Never
+	case d < 0 && out < i:
+		return Forever
 	}
-	return i - Instant(d.Microseconds())
+	return out
 }
 
 // String is RFC 3339 in UTC, or "never" or "forever".
