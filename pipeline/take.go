@@ -4,14 +4,24 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"unsafe"
 
 	"github.com/shardlake/shardlake"
 	"github.com/shardlake/shardlake/source"
 )
 
-// batchRows is how many rows go through the stages at once: few enough for the
-// cache, enough to make the calls between stages cheap.
-const batchRows = 256
+// A batch is what goes through the stages at once: few enough rows for the
+// nearest cache, enough to make the calls between stages cheap.
+const (
+	batchBytes = 16 << 10
+	minBatch   = 32
+	maxBatch   = 256
+)
+
+func batchRows[T any]() int {
+	var row T
+	return min(maxBatch, max(minBatch, batchBytes/max(1, int(unsafe.Sizeof(row)))))
+}
 
 // fetched is a chunk on its way to the lane, with the budget that it holds.
 type fetched struct {
@@ -77,8 +87,9 @@ func (l *lane[T]) fetchOnce(ctx context.Context, f source.Fetcher) (c source.Chu
 func (l *lane[T]) take(ctx context.Context, c fetched) error {
 	defer l.p.mem.adjust(-c.held)
 	l.stats.behind.Store(int64(c.Behind))
+	size := batchRows[T]()
 	for recs := c.Records; len(recs) > 0; {
-		n := min(batchRows, len(recs))
+		n := min(size, len(recs))
 		if err := l.push(ctx, recs[:n:n]); err != nil {
 			return err
 		}
@@ -87,6 +98,7 @@ func (l *lane[T]) take(ctx context.Context, c fetched) error {
 	if len(c.Records) == 0 {
 		return nil
 	}
+	clear(l.batch.Rows[:cap(l.batch.Rows)]) // what they point to shall not live until the next chunk
 	if err := l.mark(ctx, shardlake.Mark{Watermark: l.high}); err != nil {
 		return err
 	}
@@ -97,19 +109,25 @@ func (l *lane[T]) take(ctx context.Context, c fetched) error {
 // push decodes records into one batch and stamps watermarks.
 func (l *lane[T]) push(ctx context.Context, recs []shardlake.Record) error {
 	b := &l.batch
-	clear(b.Rows) // nothing of the last batch stays alive
-	b.Rows, b.Origins, b.Records = b.Rows[:0], b.Origins[:0], recs
-	bytes := 0
+	if cap(b.Rows) < len(recs) {
+		b.Rows, b.Origins = make([]T, len(recs)), make([]shardlake.Origin, len(recs))
+	}
+	// Rows are decoded into their place: a wide row is not copied once more.
+	b.Rows, b.Origins, b.Records = b.Rows[:len(recs)], b.Origins[:len(recs)], recs
+	n, bytes := 0, 0
 	for i := range recs {
 		r := &recs[i]
 		l.decoding = i
-		v, at, err := l.src.Decode(r)
+		var at shardlake.Instant
+		var err error
+		b.Rows[n], at, err = l.src.Decode(r)
 		if err == nil && (at < shardlake.MinEventTime || at > shardlake.MaxEventTime) {
 			err = shardlake.Reject(errors.New("its event time lies outside of the years 0 to 9999"))
 		}
 		if err == nil {
 			l.high = max(l.high, at)
-			b.Rows, b.Origins = append(b.Rows, v), append(b.Origins, shardlake.Origin{Time: at, Record: int32(i)})
+			b.Origins[n] = shardlake.Origin{Time: at, Record: int32(i)}
+			n++
 		}
 		r.Watermark = l.high
 		if err != nil {
@@ -120,7 +138,8 @@ func (l *lane[T]) push(ctx context.Context, recs []shardlake.Record) error {
 		bytes += len(r.Data)
 	}
 	l.decoding = -1
-	if len(b.Rows) > 0 {
+	b.Rows, b.Origins = b.Rows[:n], b.Origins[:n]
+	if n > 0 {
 		if err := l.in.Push(ctx, *b); err != nil {
 			return l.fail("behind", err, "")
 		}

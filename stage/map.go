@@ -41,9 +41,14 @@ func (m *mapper[A, B]) Push(ctx context.Context, b shardlake.Batch[A]) error {
 	if err := m.apply(b); err != nil {
 		return err
 	}
-	err := m.Emit.Push(ctx, shardlake.Batch[B]{Rows: m.out, Origins: b.Origins, Records: b.Records})
-	clear(m.out) // what the rows point to shall not live until the next batch
-	return err
+	return m.Emit.Push(ctx, shardlake.Batch[B]{Rows: m.out, Origins: b.Origins, Records: b.Records})
+}
+
+// Mark comes after a handful of batches: what their rows point to shall not live
+// until the next ones.
+func (m *mapper[A, B]) Mark(ctx context.Context, k shardlake.Mark) error {
+	clear(m.out[:cap(m.out)])
+	return m.Emit.Mark(ctx, k)
 }
 
 func (m *mapper[A, B]) apply(b shardlake.Batch[A]) (err error) {

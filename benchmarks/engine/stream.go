@@ -38,10 +38,14 @@ func (inMemory) Decode(r *shardlake.Record) (Click, shardlake.Instant, error) {
 	return c, shardlake.At(c.Time), err
 }
 
+// chunk is how many records come at once: the most that GetRecords gives, as it
+// does to whoever is behind.
+const chunk = 10_000
+
 type inMemoryFetcher struct{ rest []shardlake.Record }
 
 func (f *inMemoryFetcher) Fetch(context.Context) (source.Chunk, error) {
-	n := min(1000, len(f.rest))
+	n := min(chunk, len(f.rest))
 	if n == 0 {
 		return source.Chunk{}, io.EOF
 	}
@@ -68,7 +72,7 @@ type repeatingFetcher struct {
 }
 
 func (f *repeatingFetcher) Fetch(context.Context) (source.Chunk, error) {
-	k := min(1000, f.n-f.at)
+	k := min(chunk, f.n-f.at)
 	if k == 0 {
 		return source.Chunk{}, io.EOF
 	}

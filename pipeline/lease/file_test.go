@@ -90,10 +90,10 @@ func TestFileDamagedRowIsRefused(t *testing.T) {
 	good, err := os.ReadFile(filepath.Join(origin, "a.lane.json"))
 	check(t, err)
 
-	edit := func(old, new string) []byte {
-		s := strings.Replace(string(good), old, new, 1)
+	edit := func(from, to string) []byte {
+		s := strings.Replace(string(good), from, to, 1)
 		if s == string(good) {
-			t.Fatalf("no %s in %s", old, good)
+			t.Fatalf("no %s in %s", from, good)
 		}
 		return []byte(s)
 	}

@@ -6,7 +6,7 @@
 //	client := s3.New(s3.Options{
 //		Region:       "us-east-1",
 //		HTTPClient:   srv.Client(), // no sockets: works inside testing/synctest
-//		Credentials:  credentials.NewStaticCredentialsProvider("key", "secret", ""),
+//		Credentials:  s3test.AnyCredentials(),
 //		UsePathStyle: true,
 //	})
 //

@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"github.com/shardlake/shardlake/sink/s3/s3test"
@@ -20,7 +19,7 @@ func Example() {
 	client := s3.New(s3.Options{
 		Region:       "us-east-1",
 		HTTPClient:   srv.Client(),
-		Credentials:  credentials.NewStaticCredentialsProvider("key", "secret", ""),
+		Credentials:  s3test.AnyCredentials(),
 		UsePathStyle: true,
 	})
 
@@ -52,7 +51,7 @@ func ExampleRule_Release() {
 	client := s3.New(s3.Options{
 		Region:       "us-east-1",
 		HTTPClient:   srv.Client(),
-		Credentials:  credentials.NewStaticCredentialsProvider("key", "secret", ""),
+		Credentials:  s3test.AnyCredentials(),
 		UsePathStyle: true,
 		Retryer:      aws.NopRetryer{},
 	})
@@ -82,7 +81,7 @@ func ExampleListen() {
 	client := s3.New(s3.Options{
 		Region:       "us-east-1",
 		BaseEndpoint: aws.String(srv.URL()),
-		Credentials:  credentials.NewStaticCredentialsProvider("key", "secret", ""),
+		Credentials:  s3test.AnyCredentials(),
 		UsePathStyle: true,
 	})
 	out, err := client.ListBuckets(context.Background(), &s3.ListBucketsInput{})
