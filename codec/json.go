@@ -10,6 +10,7 @@ import (
 	"encoding/json/jsontext"
 	"encoding/json/v2"
 	"errors"
+	"fmt"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -70,20 +71,45 @@ func describe(err error, size int) error {
 	if size == 0 {
 		return errors.New("json: the payload is empty")
 	}
-	// A semantic error quotes the value, and its cause may too (as time.Parse does).
 	if sem, ok := errors.AsType[*json.SemanticError](err); ok {
-		e := *sem
-		e.JSONValue = nil
-		switch {
-		case errors.Is(e.Err, strconv.ErrRange):
-			e.Err = strconv.ErrRange
-		case errors.Is(e.Err, strconv.ErrSyntax):
-			e.Err = strconv.ErrSyntax
-		default:
-			e.Err = nil
-		}
-		err = &e
+		return misfit(sem)
 	}
 	// The library's own prefixes say which half of it found the fault.
 	return errors.New("json: " + strings.TrimPrefix(strings.TrimPrefix(err.Error(), "json: "), "jsontext: "))
+}
+
+// misfit says where a value does not fit its field. The library's text is not
+// used: it quotes the value, as its cause may too (time.Parse does), and it
+// changes its wording from process to process, so that equal faults would not
+// have equal reasons.
+func misfit(e *json.SemanticError) error {
+	what := "a value"
+	switch e.JSONKind {
+	case '"':
+		what = "a string"
+	case '0':
+		what = "a number"
+	case 't', 'f':
+		what = "a bool"
+	case 'n':
+		what = "a null"
+	case '{':
+		what = "an object"
+	case '[':
+		what = "an array"
+	}
+	where, into, why := "the document", "its field", ""
+	if e.JSONPointer != "" {
+		where = strconv.Quote(string(e.JSONPointer))
+	}
+	if e.GoType != nil {
+		into = e.GoType.String()
+	}
+	switch {
+	case errors.Is(e.Err, strconv.ErrRange):
+		why = ": " + strconv.ErrRange.Error()
+	case errors.Is(e.Err, strconv.ErrSyntax):
+		why = ": " + strconv.ErrSyntax.Error()
+	}
+	return fmt.Errorf("json: %s at %s does not fit %s%s", what, where, into, why)
 }

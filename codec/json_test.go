@@ -327,6 +327,6 @@ func ExampleJSON() {
 	}
 	// Output:
 	// 9007199254740993 / 12345678901234567890
-	// rejected: json: cannot unmarshal JSON number into Go int64 within "/user": invalid syntax
+	// rejected: json: a number at "/user" does not fit int64: invalid syntax
 	// rejected: json: invalid character '{' after top-level value after offset 10
 }
