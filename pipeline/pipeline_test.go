@@ -212,11 +212,11 @@ func TestPanicsBecomeErrors(t *testing.T) {
 
 type panicky struct{ *source.Slices[int] }
 
-func (s panicky) Decode(r *shardlake.Record) (int, shardlake.Instant, error) {
+func (s panicky) Decode(r *shardlake.Record, row *int) (shardlake.Instant, error) {
 	if r.Pos.Seq == "2" {
 		panic("boom")
 	}
-	return s.Slices.Decode(r)
+	return s.Slices.Decode(r, row)
 }
 
 type badFetch struct{ *source.Slices[int] }

@@ -31,11 +31,13 @@ type Source[T any] interface {
 	// Open makes the fetcher of one lane, which reads what follows the given
 	// start. It does no I/O: the first Fetch may.
 	Open(lane Lane, from Start) (Fetcher, error)
-	// Decode makes the row of one record and tells when it happened. Its error is
-	// an answer like that of a stage: shardlake.ErrSkip, shardlake.Reject, or
-	// stop. It must be safe for concurrent use: all lanes share it. The row may
-	// share memory with the record.
-	Decode(r *shardlake.Record) (T, shardlake.Instant, error)
+	// Decode makes the row of one record in the place given, and tells when it
+	// happened. The place may hold an earlier row: assign all of it. (A wide row
+	// that is returned is copied once more, which costs as much as a stage.) Its
+	// error is an answer like that of a stage: shardlake.ErrSkip,
+	// shardlake.Reject, or stop; the row is then not used. It must be safe for
+	// concurrent use: all lanes share it. The row may share memory with the record.
+	Decode(r *shardlake.Record, row *T) (shardlake.Instant, error)
 }
 
 // Listing is the answer of Lanes.

@@ -83,19 +83,19 @@ func (s *Slices[T]) Open(lane Lane, from Start) (Fetcher, error) {
 
 // Decode finds the row that a record of this source stands for, the very value
 // that was given to it. It refuses a record of another source.
-func (s *Slices[T]) Decode(r *shardlake.Record) (v T, at shardlake.Instant, _ error) {
+func (s *Slices[T]) Decode(r *shardlake.Record, row *T) (at shardlake.Instant, _ error) {
 	if len(r.Data) != 8 {
-		return v, 0, fmt.Errorf("source.Values: not my record: %v", r.Pos)
+		return 0, fmt.Errorf("source.Values: not my record: %v", r.Pos)
 	}
 	lane, i := int(r.Data[0])|int(r.Data[1])<<8|int(r.Data[2])<<16, int(r.Data[3])|int(r.Data[4])<<8|int(r.Data[5])<<16|int(r.Data[6])<<24|int(r.Data[7])<<32
 	if lane >= len(s.lanes) || i < 0 || i >= len(s.lanes[lane]) {
-		return v, 0, fmt.Errorf("source.Values: not my record: %v", r.Pos)
+		return 0, fmt.Errorf("source.Values: not my record: %v", r.Pos)
 	}
-	v = s.lanes[lane][i]
+	*row = s.lanes[lane][i]
 	if s.time != nil {
-		at = shardlake.At(s.time(v))
+		at = shardlake.At(s.time(*row))
 	}
-	return v, at, nil
+	return at, nil
 }
 
 type slicesFetcher[T any] struct {

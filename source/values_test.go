@@ -47,7 +47,8 @@ func drain[T any](t *testing.T, s source.Source[T], lane string, after shardlake
 func decode[T any](t *testing.T, s source.Source[T], records []shardlake.Record) (rows []T) {
 	t.Helper()
 	for i := range records {
-		v, _, err := s.Decode(&records[i])
+		var v T
+		_, err := s.Decode(&records[i], &v)
 		check(t, err)
 		rows = append(rows, v)
 	}
@@ -165,13 +166,13 @@ func TestValuesKeyAndTime(t *testing.T) {
 		lane := "values-" + strconv.Itoa(n)
 		records, _ := drain(t, plain, lane, shardlake.Position{})
 		for _, r := range records {
-			if _, at, err := plain.Decode(&r); r.Key != strconv.Itoa(n) || at != 0 || err != nil {
+			if at, err := plain.Decode(&r, new(row)); r.Key != strconv.Itoa(n) || at != 0 || err != nil {
 				t.Errorf("by default: key %q at %v, %v", r.Key, at, err)
 			}
 		}
 		records, _ = drain(t, full, lane, shardlake.Position{})
 		for i, r := range records {
-			if _, at, err := full.Decode(&r); r.Key != rows[i].user || at != shardlake.At(rows[i].at) || err != nil {
+			if at, err := full.Decode(&r, new(row)); r.Key != rows[i].user || at != shardlake.At(rows[i].at) || err != nil {
 				t.Errorf("key %q at %v, %v; want %v", r.Key, at, err, rows[i])
 			}
 		}
@@ -203,7 +204,8 @@ func TestValuesConcurrentLanes(t *testing.T) {
 func TestValuesForeignRecordIsRefused(t *testing.T) {
 	s := source.Values(1, 2)
 	for _, data := range []string{"", "{}", "12345678", "\x01\x00\x00\x00\x00\x00\x00\x00", "\x00\x00\x00\x02\x00\x00\x00\x00", "\xff\xff\xff\xff\xff\xff\xff\xff", "\x00\x00\x00\x00\x00\x00\x00\x00\x00"} {
-		if v, _, err := s.Decode(&shardlake.Record{Data: []byte(data)}); err == nil {
+		var v int
+		if _, err := s.Decode(&shardlake.Record{Data: []byte(data)}, &v); err == nil {
 			t.Errorf("record %q: row %v", data, v)
 		}
 	}
@@ -249,7 +251,8 @@ func ExampleValues() {
 		log.Fatal(err)
 	}
 	for _, r := range c.Records {
-		o, at, err := s.Decode(&r)
+		var o order
+		at, err := s.Decode(&r, &o)
 		fmt.Println(r.Pos, r.Key, o.ID, at, err)
 	}
 	_, err = f.Fetch(context.Background())

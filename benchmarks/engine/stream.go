@@ -33,9 +33,10 @@ func (s inMemory) Open(source.Lane, source.Start) (source.Fetcher, error) {
 	return &inMemoryFetcher{rest: s.recs}, nil
 }
 
-func (inMemory) Decode(r *shardlake.Record) (Click, shardlake.Instant, error) {
-	c, err := codec.JSON[Click](r)
-	return c, shardlake.At(c.Time), err
+func (inMemory) Decode(r *shardlake.Record, row *Click) (shardlake.Instant, error) {
+	var err error
+	*row, err = codec.JSON[Click](r)
+	return shardlake.At(row.Time), err
 }
 
 // chunk is how many records come at once: the most that GetRecords gives, as it

@@ -59,20 +59,20 @@ func (s *stream[T]) Check() error {
 }
 
 // Decode makes the row of a record.
-func (s *stream[T]) Decode(r *shardlake.Record) (T, shardlake.Instant, error) {
-	v, err := s.codec(r)
+func (s *stream[T]) Decode(r *shardlake.Record, row *T) (_ shardlake.Instant, err error) {
+	*row, err = s.codec(r)
 	if err != nil || s.when == nil {
-		return v, r.Arrived, err
+		return r.Arrived, err
 	}
-	t := s.when(v)
+	t := s.when(*row)
 	// UnixMicro wraps silently far out; the lane refuses anything near that.
 	switch y := t.Year(); {
 	case y < 0:
-		return v, shardlake.MinEventTime - 1, nil
+		return shardlake.MinEventTime - 1, nil
 	case y > 9999:
-		return v, shardlake.MaxEventTime + 1, nil
+		return shardlake.MaxEventTime + 1, nil
 	}
-	return v, shardlake.At(t), nil
+	return shardlake.At(t), nil
 }
 
 // Open makes the fetcher of a shard.
