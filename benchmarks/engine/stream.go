@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime/metrics"
 	"strconv"
 	"strings"
 	"syscall"
@@ -60,19 +61,21 @@ func (f *inMemoryFetcher) Close() error { return nil }
 // repeating gives the same records over and over, under new positions.
 type repeating struct {
 	inMemory
-	n int
+	n    int
+	live *uint64 // the most bytes that were alive when a chunk was asked for
 }
 
 func (s repeating) Open(source.Lane, source.Start) (source.Fetcher, error) {
-	return &repeatingFetcher{recs: s.recs, n: s.n}, nil
+	return &repeatingFetcher{repeating: s}, nil
 }
 
 type repeatingFetcher struct {
-	recs  []shardlake.Record
-	at, n int
+	repeating
+	at int
 }
 
 func (f *repeatingFetcher) Fetch(context.Context) (source.Chunk, error) {
+	*f.live = max(*f.live, liveHeap())
 	k := min(chunk, f.n-f.at)
 	if k == 0 {
 		return source.Chunk{}, io.EOF
@@ -88,27 +91,35 @@ func (f *repeatingFetcher) Fetch(context.Context) (source.Chunk, error) {
 
 func (f *repeatingFetcher) Close() error { return nil }
 
-// streamed runs a pipeline over n records and returns the peak memory of this
-// process in bytes.
-func streamed(n int) (_ int64, err error) {
+// streamed runs a pipeline over n records. It returns the peak of the bytes that
+// were alive, and of those that this process held.
+func streamed(n int) (live uint64, resident int64, err error) {
 	recs, err := records(clicks(20_000))
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	folder, err := os.MkdirTemp("", "shardlake-bench-")
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
 	lake := dir.Lake(folder)
 	p := pipeline.New(pipeline.Config{Memory: 64 << 20, CommitRecords: 400_000})
-	in := p.Read(repeating{inMemory{recs}, n})
+	in := p.Read(repeating{inMemory{recs}, n, &live})
 	in.Write(lake.Folder("raw"), avro.Format)
 	in.Via(stage.Filter(wanted)).Via(stage.Map(toView)).Write(lake.Folder("views"), parquet.Format)
 	if err := p.Run(context.Background()); err != nil {
-		return 0, err
+		return 0, 0, err
 	}
-	return peakMemory()
+	resident, err = peakMemory()
+	return live, resident, err
+}
+
+// liveHeap is what the last garbage collection found alive.
+func liveHeap() uint64 {
+	s := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+	metrics.Read(s)
+	return s[0].Value.Uint64()
 }
 
 // peakMemory reads VmHWM where there is one; elsewhere what getrusage says.
