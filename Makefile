@@ -8,7 +8,7 @@ help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' $(firstword $(MAKEFILE_LIST))
 
 demo: ## the main job in under a minute: no AWS, no Docker, no account
-	cd examples && go run ./demo -lake ../lake
+	cd examples && go run ./demo -lake "$(CURDIR)/lake"
 
 check: ## format, vet, staticcheck, golangci-lint, tidy go.mod, import rules, docs
 	scripts/check.sh
