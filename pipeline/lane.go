@@ -109,7 +109,11 @@ func (r *root[T]) run(ctx context.Context, run *runner, stream string, id source
 func (l *lane[T]) acquire(ctx context.Context, id string) error {
 	token := lease.NewID()
 	for try := 1; ; try++ {
-		row, err := l.p.cfg.Leases.Acquire(ctx, id, l.p.cfg.Owner, token)
+		seen, err := l.p.cfg.Leases.Get(ctx, id)
+		var row lease.Row
+		if err == nil {
+			row, err = l.p.cfg.Leases.Acquire(ctx, seen, l.p.cfg.Owner, token)
+		}
 		if err == nil {
 			l.row = row
 			break

@@ -222,8 +222,8 @@ type mortalLeases struct {
 	p *process
 }
 
-func (s *mortalLeases) Acquire(ctx context.Context, lane, owner, token string) (r lease.Row, err error) {
-	err = s.p.do("acquire", func() (err error) { r, err = s.Store.Acquire(ctx, lane, owner, token); return err })
+func (s *mortalLeases) Acquire(ctx context.Context, seen lease.Row, owner, token string) (r lease.Row, err error) {
+	err = s.p.do("acquire", func() (err error) { r, err = s.Store.Acquire(ctx, seen, owner, token); return err })
 	return r, err
 }
 func (s *mortalLeases) Commit(ctx context.Context, next lease.Row) error {

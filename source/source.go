@@ -5,6 +5,7 @@ package source
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/shardlake/shardlake"
@@ -63,6 +64,9 @@ type Lane struct {
 	// Parents are the lanes that must be read to their end before this one. A
 	// parent that is not in the listing and has no row is gone and not waited for.
 	Parents []string
+	// Range is the part of the hash space that the lane takes, if it has one. It
+	// decides to which child kept state goes, and shows lanes that are missing.
+	Range shardlake.HashRange
 }
 
 // Start says where a fetcher begins.
@@ -73,6 +77,27 @@ type Start struct {
 	After shardlake.Position
 	// Begin is the Listing.Begin of the application's first run.
 	Begin shardlake.Instant
+	// Known is a time, by the source's clock, up to which nothing that arrived in
+	// the lane is unread; 0 if that is not known. If the source keeps records for a
+	// shorter time than has passed since, what came in between may be gone.
+	Known shardlake.Instant
+	// Lossy lets the fetcher go on where records are gone. By default it fails with
+	// a *TrimmedError.
+	Lossy bool
+}
+
+// TrimmedError says that the source no longer holds all records that follow a
+// position: it keeps them for a limited time.
+type TrimmedError struct {
+	After shardlake.Position // the last record that was read
+	Known shardlake.Instant  // nothing that arrived until then is missing
+	Until shardlake.Instant  // when the first record that is left arrived; records that arrived between the two may be lost
+	Next  shardlake.Position // of that record
+}
+
+func (e *TrimmedError) Error() string {
+	return fmt.Sprintf("records after %v are no longer in the stream: what arrived between %v and %v may be lost; the next record is %v",
+		e.After, e.Known.Time().Format(time.RFC3339), e.Until.Time().Format(time.RFC3339), e.Next)
 }
 
 // Fetcher reads one lane. One goroutine calls it.
@@ -99,4 +124,12 @@ type Chunk struct {
 	// Behind is how far the end of this chunk is from the tip of the shard: 0 at
 	// the tip (MillisBehindLatest). Negative means unknown.
 	Behind time.Duration
+	// Tip is the source's clock at the time of this chunk if the lane held nothing
+	// beyond it, else 0.
+	Tip shardlake.Instant
+	// Lost is set, once, in the chunk behind a gap, when Start.Lossy let the
+	// fetcher go on.
+	Lost *TrimmedError
+	// Children are the lanes that go on where this one ended; with ErrShardEnd.
+	Children []string
 }

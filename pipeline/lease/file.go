@@ -122,6 +122,12 @@ func (f *File) path(lane string) string {
 	return filepath.Join(f.dir, url.PathEscape(lane)+ext)
 }
 
+// Shared is false: a lock keeps other processes out.
+func (f *File) Shared() bool { return false }
+
+// Open has nothing to do: OpenFile did it.
+func (f *File) Open(context.Context) error { return nil }
+
 // List returns all rows.
 func (f *File) List(context.Context) ([]Row, error) {
 	f.mu.Lock()
@@ -156,64 +162,112 @@ func (f *File) Create(_ context.Context, r Row) error {
 	return nil
 }
 
-// Acquire takes the lane at once: the folder's lock already says that no other
-// process has it.
-func (f *File) Acquire(_ context.Context, lane, owner, token string) (Row, error) {
-	var got Row
-	err := f.change(lane, func(r Row) (Row, bool, error) {
-		var write bool
-		got, write = acquired(r, owner, token)
-		return got, write, nil
-	})
-	return clone(got), err
+// Get returns one row.
+func (f *File) Get(_ context.Context, lane string) (Row, error) {
+	return f.change(lane, func(r Row) (Row, bool, error) { return r, false, nil })
+}
+
+// Acquire takes the lane: the folder's lock already says that no other process
+// has it.
+func (f *File) Acquire(_ context.Context, seen Row, owner, token string) (Row, error) {
+	return f.change(seen.Lane, func(r Row) (Row, bool, error) { return acquired(r, seen, owner, token) })
+}
+
+// Renew shows that the owner lives.
+func (f *File) Renew(_ context.Context, by Row) (Row, error) {
+	return f.change(by.Lane, func(r Row) (Row, bool, error) { return renewed(r, by) })
+}
+
+// Ask sets Want.
+func (f *File) Ask(_ context.Context, seen Row, want string) error {
+	_, err := f.change(seen.Lane, func(r Row) (Row, bool, error) { return asked(r, seen, want) })
+	return err
 }
 
 // Commit is the conditional write.
 func (f *File) Commit(_ context.Context, next Row) error {
-	return f.change(next.Lane, func(r Row) (Row, bool, error) { return committed(r, next) })
+	_, err := f.change(next.Lane, func(r Row) (Row, bool, error) { return committed(r, next) })
+	return err
 }
 
 // Clear empties Pending.
 func (f *File) Clear(_ context.Context, by Row) error {
-	return f.change(by.Lane, func(r Row) (Row, bool, error) { return cleared(r, by) })
+	_, err := f.change(by.Lane, func(r Row) (Row, bool, error) { return cleared(r, by) })
+	return err
+}
+
+// Mark begins a repair.
+func (f *File) Mark(_ context.Context, by Row) error {
+	_, err := f.change(by.Lane, func(r Row) (Row, bool, error) { return marked(r, by) })
+	return err
 }
 
 // Release gives the lane up.
 func (f *File) Release(_ context.Context, by Row) error {
-	return f.change(by.Lane, func(r Row) (Row, bool, error) {
-		r, write := released(r, by)
-		return r, write, nil
-	})
+	_, err := f.change(by.Lane, func(r Row) (Row, bool, error) { return released(r, by) })
+	return err
 }
 
-// change reads, compares and writes under the lane's mutex. A write that failed
-// may or may not be on disk; the lane is then closed, and a restart reads what
-// is there.
-func (f *File) change(lane string, decide func(Row) (Row, bool, error)) error {
+// Delete removes the file of a finished row, durably.
+func (f *File) Delete(_ context.Context, by Row) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	r := f.rows[by.Lane]
+	if f.closed.Load() {
+		return errClosed
+	}
+	if r == nil {
+		return nil
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.broken != nil {
+		return r.broken
+	}
+	if !deletable(r.row, by) {
+		return ErrLost
+	}
+	err := os.Remove(f.path(by.Lane))
+	if err == nil {
+		err = syncFolder(f.dir)
+	}
+	if err != nil {
+		r.broken = fmt.Errorf("lease row of %s: %w: %w; start the process again", by.Lane, ErrUncertain, err)
+		return r.broken
+	}
+	r.broken = ErrNoRow // for whoever found it in the map just before
+	delete(f.rows, by.Lane)
+	return nil
+}
+
+// change reads, compares and writes under the lane's mutex, and returns the row
+// as it is then. A write that failed may or may not be on disk; the lane is then
+// closed, and a restart reads what is there.
+func (f *File) change(lane string, decide func(Row) (Row, bool, error)) (Row, error) {
 	f.mu.Lock()
 	r := f.rows[lane]
 	f.mu.Unlock()
 	if r == nil {
-		return ErrLost
+		return Row{}, ErrNoRow
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if f.closed.Load() {
-		return errClosed
+		return Row{}, errClosed
 	}
 	if r.broken != nil {
-		return r.broken
+		return Row{}, r.broken
 	}
 	next, write, err := decide(r.row)
 	if err != nil || !write {
-		return err
+		return clone(next), err
 	}
 	if err := f.write(next); err != nil {
 		r.broken = fmt.Errorf("lease row of %s: %w: %w; start the process again", lane, ErrUncertain, err)
-		return r.broken
+		return Row{}, r.broken
 	}
 	r.row = next
-	return nil
+	return clone(next), nil
 }
 
 // write replaces the row's file: written aside, synced, renamed, and the folder

@@ -6,14 +6,19 @@ import (
 )
 
 // Memory is a store that ends with the process: for tests, and for bounded runs
-// whose input can be read again. Whoever asks for a lane gets it. The zero value
-// is ready.
+// whose input can be read again. The zero value is ready.
 type Memory struct {
 	mu   sync.Mutex
 	rows map[string]Row
 }
 
 var _ Store = (*Memory)(nil)
+
+// Shared is false: whoever asks for a lane gets it.
+func (m *Memory) Shared() bool { return false }
+
+// Open has nothing to do.
+func (m *Memory) Open(context.Context) error { return nil }
 
 // List returns all rows.
 func (m *Memory) List(context.Context) ([]Row, error) {
@@ -41,45 +46,83 @@ func (m *Memory) Create(_ context.Context, r Row) error {
 	return nil
 }
 
-// Acquire takes the lane at once.
-func (m *Memory) Acquire(_ context.Context, lane, owner, token string) (Row, error) {
-	var got Row
-	err := m.change(lane, func(r Row) (Row, bool, error) {
-		var write bool
-		got, write = acquired(r, owner, token)
-		return got, write, nil
-	})
-	return clone(got), err
-}
-
-// Commit is the conditional write.
-func (m *Memory) Commit(_ context.Context, next Row) error {
-	return m.change(next.Lane, func(r Row) (Row, bool, error) { return committed(r, next) })
-}
-
-// Clear empties Pending.
-func (m *Memory) Clear(_ context.Context, by Row) error {
-	return m.change(by.Lane, func(r Row) (Row, bool, error) { return cleared(r, by) })
-}
-
-// Release gives the lane up.
-func (m *Memory) Release(_ context.Context, by Row) error {
-	return m.change(by.Lane, func(r Row) (Row, bool, error) {
-		r, write := released(r, by)
-		return r, write, nil
-	})
-}
-
-func (m *Memory) change(lane string, f func(Row) (Row, bool, error)) error {
+// Get returns one row.
+func (m *Memory) Get(_ context.Context, lane string) (Row, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	r, ok := m.rows[lane]
 	if !ok {
+		return Row{}, ErrNoRow
+	}
+	return clone(r), nil
+}
+
+// Acquire takes the lane.
+func (m *Memory) Acquire(_ context.Context, seen Row, owner, token string) (Row, error) {
+	return m.change(seen.Lane, func(r Row) (Row, bool, error) { return acquired(r, seen, owner, token) })
+}
+
+// Renew shows that the owner lives.
+func (m *Memory) Renew(_ context.Context, by Row) (Row, error) {
+	return m.change(by.Lane, func(r Row) (Row, bool, error) { return renewed(r, by) })
+}
+
+// Ask sets Want.
+func (m *Memory) Ask(_ context.Context, seen Row, want string) error {
+	_, err := m.change(seen.Lane, func(r Row) (Row, bool, error) { return asked(r, seen, want) })
+	return err
+}
+
+// Commit is the conditional write.
+func (m *Memory) Commit(_ context.Context, next Row) error {
+	_, err := m.change(next.Lane, func(r Row) (Row, bool, error) { return committed(r, next) })
+	return err
+}
+
+// Clear empties Pending.
+func (m *Memory) Clear(_ context.Context, by Row) error {
+	_, err := m.change(by.Lane, func(r Row) (Row, bool, error) { return cleared(r, by) })
+	return err
+}
+
+// Mark begins a repair.
+func (m *Memory) Mark(_ context.Context, by Row) error {
+	_, err := m.change(by.Lane, func(r Row) (Row, bool, error) { return marked(r, by) })
+	return err
+}
+
+// Release gives the lane up.
+func (m *Memory) Release(_ context.Context, by Row) error {
+	_, err := m.change(by.Lane, func(r Row) (Row, bool, error) { return released(r, by) })
+	return err
+}
+
+// Delete removes a finished row.
+func (m *Memory) Delete(_ context.Context, by Row) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	r, ok := m.rows[by.Lane]
+	if !ok {
+		return nil
+	}
+	if !deletable(r, by) {
 		return ErrLost
+	}
+	delete(m.rows, by.Lane)
+	return nil
+}
+
+// change reads, compares and writes, and returns the row as it is then.
+func (m *Memory) change(lane string, f func(Row) (Row, bool, error)) (Row, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	r, ok := m.rows[lane]
+	if !ok {
+		return Row{}, ErrNoRow
 	}
 	r, write, err := f(r)
 	if write {
 		m.rows[lane] = r
 	}
-	return err
+	return clone(r), err
 }
