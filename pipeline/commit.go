@@ -3,16 +3,26 @@ package pipeline
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/shardlake/shardlake"
 	"github.com/shardlake/shardlake/pipeline/lease"
 )
 
+// reason is why a commit is made.
+type reason int
+
+const (
+	commitHeld   reason = iota // to make visible what was read; nothing if nothing was
+	commitAnyway               // although nothing was read
+	commitEnd                  // the shard is read to its end
+)
+
 // commit is the protocol: drain, seal, take the states, one conditional write,
 // and then publish, beside the reading of what comes next. docs/DESIGN.md tells
 // what each step leaves behind if the process dies after it.
-func (l *lane[T]) commit(ctx context.Context, ended bool) error {
-	if l.since == 0 && !ended {
+func (l *lane[T]) commit(ctx context.Context, why reason) error {
+	if l.since == 0 && why == commitHeld {
 		l.share.relieved()
 		return nil // nothing has changed
 	}
@@ -21,7 +31,7 @@ func (l *lane[T]) commit(ctx context.Context, ended bool) error {
 		return err
 	}
 	m := shardlake.Mark{Watermark: l.high, Commit: true}
-	if ended {
+	if why == commitEnd {
 		m.Watermark = shardlake.Forever
 	}
 	if err := l.mark(ctx, m); err != nil {
@@ -29,7 +39,7 @@ func (l *lane[T]) commit(ctx context.Context, ended bool) error {
 	}
 	next := l.row
 	next.Number, next.CommitID, next.Pos = l.attempt.Number, l.attempt.ID, l.pos
-	next.Watermark, next.Ended, next.Pending = l.high, ended, nil
+	next.Watermark, next.Known, next.Ended, next.Pending = l.high, l.arrived, why == commitEnd, nil
 	for _, w := range l.writers {
 		ps, err := w.Seal(ctx)
 		if err != nil {
@@ -38,7 +48,10 @@ func (l *lane[T]) commit(ctx context.Context, ended bool) error {
 		next.Pending = append(next.Pending, ps...)
 	}
 	var err error
-	if next.State, err = l.env.Snapshot(); err != nil {
+	if next.State, err = l.env.Snapshot(); err == nil {
+		next.State, err = addFloors(next.State, l.floors)
+	}
+	if err != nil {
 		return l.fail("snapshot", err, "")
 	}
 	if err := l.write(ctx, next); err != nil {
@@ -48,6 +61,7 @@ func (l *lane[T]) commit(ctx context.Context, ended bool) error {
 	l.stats.commits.Add(1)
 	l.noteCommit()
 	l.begin()
+	l.lower()
 	l.weigh()
 	l.share.relieved()
 	done := make(chan error, 1)
@@ -62,9 +76,12 @@ func (l *lane[T]) commit(ctx context.Context, ended bool) error {
 // later, so nothing of the attempt may be given up or replaced meanwhile.
 func (l *lane[T]) write(ctx context.Context, next lease.Row) error {
 	for try := 1; ; try++ {
+		sent := l.now()
+		l.moved.Store(sent) // waiting for the lease store is no stall
 		err := l.p.cfg.Leases.Commit(ctx, next)
 		switch {
 		case err == nil:
+			l.confirmed(sent)
 			return nil
 		case errors.Is(err, lease.ErrLost):
 			return l.fail("commit", err, "two workers had the shard; this one wrote nothing visible and stops")
@@ -72,8 +89,8 @@ func (l *lane[T]) write(ctx context.Context, next lease.Row) error {
 			return l.fail("commit", err, "start the process again: it reads what was written and goes on from there")
 		}
 		l.log.Warn("the commit was not answered; repeating it", "error", err, "try", try)
-		if !pause(ctx, try) {
-			return l.fail("commit", errors.Join(l.run.stopped(ctx.Err()), err), "")
+		if !pause(ctx, try, l.p.cfg.Owner+l.row.Lane) {
+			return l.fail("commit", errors.Join(context.Cause(ctx), err), "")
 		}
 	}
 }
@@ -89,11 +106,17 @@ func (l *lane[T]) awaitPublished(ctx context.Context) error {
 	if l.published == nil {
 		return nil
 	}
-	select {
-	case err := <-l.published:
-		l.published = nil
-		return err
-	case <-ctx.Done():
-		return l.fail("publish", l.run.stopped(ctx.Err()), "the next owner of the shard publishes what is committed")
+	tick := time.NewTicker(tickEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case err := <-l.published:
+			l.published = nil
+			return err
+		case <-tick.C:
+			l.moved.Store(l.now()) // waiting for the object store is no stall
+		case <-ctx.Done():
+			return l.fail("publish", context.Cause(ctx), "the next owner of the shard publishes what is committed")
+		}
 	}
 }

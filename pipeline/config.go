@@ -50,6 +50,35 @@ type Config struct {
 	// Discover is how often the source is asked for new shards besides each end of
 	// a shard; 1 minute by default.
 	Discover time.Duration
+
+	// What follows matters where several processes share Leases.
+
+	// LeaseTime is how long a lane stays with an owner that gives no sign of life:
+	// a third of it lies between two heartbeats. 10 seconds by default, at least 1.
+	// A longer time costs a longer wait after a crash, a shorter one more requests.
+	LeaseTime time.Duration
+	// Balance is how often a worker looks at all rows, to take what is free and to
+	// ask others for its fair share; half of LeaseTime by default.
+	Balance time.Duration
+	// HandOver is how long an owner that was asked for a lane may take to commit,
+	// publish and give it up; 30 seconds by default. After it, it gives the lane up
+	// as it is: what was not committed is read again.
+	HandOver time.Duration
+	// Stall is how long a lane may make no progress, in a stage or in an upload,
+	// before it shows no sign of life any more and others take it; 15 minutes by
+	// default.
+	Stall time.Duration
+	// MaxLanes bounds the lanes of this process. 0 means no bound. Lanes beyond
+	// what all workers may have wait.
+	MaxLanes int
+	// Lossy lets a lane go on where the stream no longer holds all records that
+	// follow its position: the gap is logged, counted and a dead letter. By default
+	// the lane stops.
+	Lossy bool
+	// Repair lets a lane go on when an upload that a commit lists is lost: it
+	// removes the other files of that commit and reads its records again. By default
+	// the lane stops; see Repair, the function, for one lane.
+	Repair bool
 	// Log takes what an operator should know. Silent by default.
 	Log *slog.Logger
 }
@@ -63,6 +92,10 @@ func (c Config) withDefaults() Config {
 	c.Ahead = cmp.Or(c.Ahead, 2)
 	c.StopTimeout = cmp.Or(c.StopTimeout, 25*time.Second)
 	c.Discover = cmp.Or(c.Discover, time.Minute)
+	c.LeaseTime = cmp.Or(c.LeaseTime, 10*time.Second)
+	c.Balance = cmp.Or(c.Balance, c.LeaseTime/2)
+	c.HandOver = cmp.Or(c.HandOver, 30*time.Second)
+	c.Stall = cmp.Or(c.Stall, 15*time.Minute)
 	if c.Leases == nil {
 		c.Leases = new(lease.Memory)
 	}
@@ -99,6 +132,12 @@ func (c Config) validate() error {
 	}
 	if c.StopTimeout < 0 || c.Discover < 0 {
 		bad("StopTimeout is %v and Discover is %v: want positive durations, or 0 for the defaults", c.StopTimeout, c.Discover)
+	}
+	if c.LeaseTime < time.Second || c.Balance < 0 || c.HandOver < 0 || c.Stall < 0 {
+		bad("LeaseTime is %v, Balance %v, HandOver %v, Stall %v: want at least 1 second, and positive durations, or 0 for the defaults", c.LeaseTime, c.Balance, c.HandOver, c.Stall)
+	}
+	if c.MaxLanes < 0 {
+		bad("MaxLanes is %d: want a positive number, or 0 for no bound", c.MaxLanes)
 	}
 	return errors.Join(errs...)
 }

@@ -9,6 +9,7 @@ import (
 	"hash/fnv"
 	"io"
 	"log/slog"
+	"maps"
 	"runtime/debug"
 	"time"
 
@@ -29,7 +30,7 @@ func (r *root[T]) list(ctx context.Context) (source.Listing, error) { return r.s
 // check opens the tree once, without a row and without I/O, to find mistakes
 // before any lane runs.
 func (r *root[T]) check(p *Pipeline) error {
-	l := &lane[T]{root: r, log: p.cfg.Log, share: p.mem.join(), stats: &stats{}}
+	l := &lane[T]{root: r, tenure: &tenure{}, log: p.cfg.Log, share: p.mem.join(), stats: &stats{}}
 	err := l.open(context.Background())
 	l.close(&err, nil)
 	if errors.Is(err, errMistaken) {
@@ -41,8 +42,10 @@ func (r *root[T]) check(p *Pipeline) error {
 // lane is one shard being processed by one goroutine.
 type lane[T any] struct {
 	*root[T]
+	*tenure
 	opening
 	run    *runner
+	id     source.Lane
 	stream string
 	log    *slog.Logger
 	share  *share
@@ -54,7 +57,9 @@ type lane[T any] struct {
 	dead     shardlake.Emit[shardlake.DeadLetter] // nil if written nowhere
 	batch    shardlake.Batch[T]                   // re-used
 	pos      shardlake.Position                   // everything up to here is pushed
+	arrived  shardlake.Instant                    // of the record at pos
 	high     shardlake.Instant                    // watermark at pos
+	floors   []floor                              // of the parents, where above high
 	since    int                                  // records since the last commit
 	decoding int                                  // index of the record being decoded, -1 for none
 
@@ -62,25 +67,58 @@ type lane[T any] struct {
 }
 
 // run owns a lane from its acquisition to its end: nil when it was read to its
-// end or given up in good order.
-func (r *root[T]) run(ctx context.Context, run *runner, stream string, id source.Lane) (err error) {
-	l := &lane[T]{root: r, run: run, stream: stream, share: r.p.mem.join(), decoding: -1,
-		stats: r.p.stat(stream, id.ID), log: r.p.cfg.Log.With("stream", stream, "lane", id.ID)}
-	defer func() { l.close(&err, recover()) }()
-	if err := l.acquire(ctx, id.ID); err != nil {
-		return err
+// end or given up in good order. row is as acquired by a request sent at a time.
+func (r *root[T]) run(ctx context.Context, run *runner, stream string, id source.Lane, row lease.Row, sent time.Time) (err error) {
+	log := r.p.cfg.Log.With("stream", stream, "lane", id.ID)
+	st := r.p.stat(stream, id.ID)
+	l := &lane[T]{root: r, tenure: newTenure(r.p, log, st, row, sent), run: run, id: id, stream: stream, share: r.p.mem.join(),
+		decoding: -1, stats: st, log: log}
+	l.resume(row)
+	ctx, cancel := context.WithCancelCause(ctx)
+	l.cancel = cancel
+	defer func() { l.close(&err, recover()); cancel(nil) }()
+	endBeat := l.start(ctx)
+	defer endBeat()
+	err = l.live(ctx)
+	endBeat()
+	switch cause := context.Cause(ctx); {
+	case err == nil, errors.Is(err, errNotYet):
+		l.release(run.work)
+	case errors.Is(cause, errGiven):
+		l.release(run.work)
+		l.log.Warn("the lane was given up as it was; its successor reads again what was not committed", "cause", cause)
+		return nil
+	case errors.Is(cause, errStopTimeout):
+		l.release(run.work)
 	}
+	return err
+}
+
+// live is the work of a lane.
+func (l *lane[T]) live(ctx context.Context) error {
 	// Before anything else: the last owner may have died between its commit and
 	// the end of publishing.
 	l.stats.is("publishing")
 	pub := l.publishing()
-	if err := pub.run(ctx); err != nil {
+	switch err := pub.run(ctx); {
+	case isLost(err) && l.p.cfg.Repair, l.row.Repair != "" && err == nil:
+		row, err := pub.repair(ctx)
+		if err != nil {
+			return err
+		}
+		l.resume(row)
+		pub = l.publishing()
+	case err != nil:
 		return err
 	}
-	l.row.Pending = nil
+	l.row.Pending, l.row.Prev = nil, nil
 	if l.row.Ended {
 		l.stats.is("ended")
-		return l.release()
+		return nil
+	}
+	adopted, err := l.adopt(ctx)
+	if err != nil {
+		return err
 	}
 	if err := l.open(ctx); err != nil {
 		return err
@@ -90,59 +128,49 @@ func (r *root[T]) run(ctx context.Context, run *runner, stream string, id source
 			"give the stage its old name with stage.Named, or start under another Application")
 	}
 	l.env.Go(func(ctx context.Context) { pub.sweep(ctx, pub.row.Fence) })
-	f, err := r.src.Open(id, source.Start{After: l.row.Pos, Begin: l.row.Begin})
+	if adopted {
+		if err := l.commit(ctx, commitAnyway); err != nil {
+			return err
+		}
+	}
+	f, err := l.src.Open(l.id, source.Start{After: l.row.Pos, Begin: l.row.Begin, Known: l.row.Known, Lossy: l.p.cfg.Lossy})
 	if err != nil {
 		return l.fail("open", err, "")
 	}
-	chunks := make(chan fetched, r.p.cfg.Ahead)
+	chunks := make(chan fetched, l.p.cfg.Ahead)
 	fetching, endFetching := context.WithCancel(ctx)
 	defer endFetching()
 	l.env.Go(func(ctx context.Context) { l.fetch(fetching, f, chunks) })
 	l.stats.is("running")
-	if err := l.loop(ctx, chunks, endFetching); err != nil {
-		return err
-	}
-	return l.release()
+	return l.loop(ctx, chunks, endFetching)
 }
 
-// acquire takes the lease and begins the first attempt.
-func (l *lane[T]) acquire(ctx context.Context, id string) error {
-	token := lease.NewID()
-	for try := 1; ; try++ {
-		seen, err := l.p.cfg.Leases.Get(ctx, id)
-		var row lease.Row
-		if err == nil {
-			row, err = l.p.cfg.Leases.Acquire(ctx, seen, l.p.cfg.Owner, token)
-		}
-		if err == nil {
-			l.row = row
-			break
-		}
-		l.row.Lane = id
-		if errors.Is(err, lease.ErrLost) || errors.Is(err, lease.ErrUncertain) || !pause(ctx, try) {
-			return l.fail("acquire", err, "")
-		}
-		l.log.Warn("the lease store did not answer; trying again", "error", err, "try", try)
-	}
-	l.pos, l.high = l.row.Pos, l.row.Watermark
+// resume makes a row the last commit and begins the attempt that follows it.
+func (l *lane[T]) resume(row lease.Row) {
+	l.row, l.pos, l.high, l.arrived = row, row.Pos, row.Watermark, row.Known
 	l.noteCommit()
 	l.begin()
-	return nil
 }
 
 // begin draws the identity of the next attempt, before its first upload.
-func (l *lane[T]) begin() {
-	sum := sha256.Sum256([]byte(l.p.cfg.Application + "\x00" + l.row.Source + "\x00" + l.row.Lane + "\x00" + l.row.Inc))
-	l.attempt = shardlake.Attempt{
-		Application: l.p.cfg.Application, Source: l.stream, Lane: l.row.Lane, Tag: hex.EncodeToString(sum[:5]),
-		Number: l.row.Number + 1, Fence: l.row.Fence, ID: lease.NewID(), From: l.row.Pos,
+func (l *lane[T]) begin() { l.attempt = attemptOf(l.p.cfg.Application, l.stream, l.row) }
+
+func attemptOf(application, stream string, row lease.Row) shardlake.Attempt {
+	sum := sha256.Sum256([]byte(application + "\x00" + row.Source + "\x00" + row.Lane + "\x00" + row.Inc))
+	return shardlake.Attempt{
+		Application: application, Source: stream, Lane: row.Lane, Tag: hex.EncodeToString(sum[:5]),
+		Number: row.Number + 1, Fence: row.Fence, ID: lease.NewID(), From: row.Pos,
 	}
 }
 
 // open makes the lane's private tree.
 func (l *lane[T]) open(ctx context.Context) (err error) {
+	state := maps.Clone(l.row.State)
+	if l.floors, err = takeFloors(state, l.floors); err != nil {
+		return l.fail("resume", err, "")
+	}
 	host := shardlake.Host{
-		Source: l.stream, Lane: l.row.Lane, State: l.row.State, Log: l.log,
+		Source: l.stream, Lane: l.row.Lane, State: state, Log: l.log,
 		Attempt: func() shardlake.Attempt { return l.attempt },
 		Buffer:  l.share.buffer, Recycle: l.share.recycle,
 	}
@@ -183,22 +211,6 @@ func (l *lane[T]) close(err *error, panicked any) {
 	}
 }
 
-// release gives up the lease, also when the stop budget is just spent. That a
-// lease is not given up in time costs a successor some waiting and nothing else.
-func (l *lane[T]) release() error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(l.run.work), releaseTimeout)
-	defer cancel()
-	if err := l.p.cfg.Leases.Release(ctx, l.row); err != nil {
-		l.log.Warn("the lease was not released; it stays taken until the next start", "error", err)
-	}
-	if s := l.stats.state.Load(); s == nil || *s != "ended" {
-		l.stats.is("released")
-	}
-	return nil
-}
-
-const releaseTimeout = 2 * time.Second
-
 // loop takes chunks, and commits when it is time, until the end of the shard, an
 // error, or the wish to stop.
 func (l *lane[T]) loop(ctx context.Context, chunks <-chan fetched, endFetching func()) error {
@@ -209,34 +221,45 @@ func (l *lane[T]) loop(ctx context.Context, chunks <-chan fetched, endFetching f
 	for {
 		// Asked alone first: a select with several ready cases picks any of them.
 		if err := ctx.Err(); err != nil {
-			return l.fail("run", l.run.stopped(err), "")
+			return l.fail("run", context.Cause(ctx), "")
 		}
+		l.moved.Store(l.now())
 		select {
 		case <-l.run.stop:
 			l.stats.is("stopping")
 			endFetching()
-			return l.finish(ctx, false)
+			return l.finish(ctx, commitHeld)
 		default:
 		}
 		select {
+		case <-l.give:
+			l.stats.is("handing over")
+			endFetching()
+			return l.finish(ctx, commitHeld)
+		default:
+		}
+		waiting := l.now()
+		select {
 		case <-ctx.Done():
 		case <-l.run.stop:
+		case <-l.give:
 		case err := <-l.published:
 			l.published = nil
 			if err != nil {
 				return err
 			}
 		case <-l.share.shed:
-			if err := l.commit(ctx, false); err != nil {
+			if err := l.commit(ctx, commitHeld); err != nil {
 				return err
 			}
 			timer.Reset(l.p.cfg.CommitEvery)
 		case <-timer.C:
-			if err := l.commit(ctx, false); err != nil {
+			if err := l.commit(ctx, commitHeld); err != nil {
 				return err
 			}
 			timer.Reset(l.p.cfg.CommitEvery)
 		case <-tick.C:
+			l.idle.Add(l.now() - waiting)
 			// Results of stage.Async leave at the next batch or mark: a quiet shard has
 			// neither.
 			if l.since > 0 {
@@ -245,17 +268,19 @@ func (l *lane[T]) loop(ctx context.Context, chunks <-chan fetched, endFetching f
 				}
 			}
 		case c := <-chunks:
+			l.idle.Add(l.now() - waiting)
 			err := l.take(ctx, c)
 			switch {
 			case err != nil:
 				return err
 			case errors.Is(c.err, io.EOF), errors.Is(c.err, source.ErrShardEnd):
-				return l.finish(ctx, true)
+				l.row.Children = c.Children
+				return l.finish(ctx, commitEnd)
 			case c.err != nil:
-				return l.fail("fetch", c.err, "")
+				return l.fail("fetch", c.err, remedyOf(c.err))
 			}
 			if n := l.p.cfg.CommitRecords; n > 0 && l.since >= n {
-				if err := l.commit(ctx, false); err != nil {
+				if err := l.commit(ctx, commitHeld); err != nil {
 					return err
 				}
 				timer.Reset(l.p.cfg.CommitEvery)
@@ -277,17 +302,26 @@ func (l *lane[T]) firstCommit() time.Duration {
 }
 
 // finish commits what is left, waits until it is visible, and ends the lane.
-func (l *lane[T]) finish(ctx context.Context, ended bool) error {
-	if err := l.commit(ctx, ended); err != nil {
+func (l *lane[T]) finish(ctx context.Context, why reason) error {
+	if err := l.commit(ctx, why); err != nil {
 		return err
 	}
 	if err := l.awaitPublished(ctx); err != nil {
 		return err
 	}
-	if ended {
+	if why == commitEnd {
 		l.stats.is("ended")
 	}
 	return nil
+}
+
+// remedyOf says what to do about an error of a source that has no remedy of its
+// own.
+func remedyOf(err error) string {
+	if _, ok := errors.AsType[*source.TrimmedError](err); ok {
+		return "the stream kept its records for a shorter time than the lane stood still: lengthen its retention for the next time, and set Config.Lossy to go on; the gap is then recorded as a dead letter"
+	}
+	return ""
 }
 
 // fail is an error of one of the lane's own steps.

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
 	"sync"
 
@@ -22,6 +23,7 @@ type memory struct {
 	used    int64
 	waiters []chan struct{} // closed to wake, oldest first
 	lanes   map[*share]struct{}
+	joined  int
 	free    [][]byte // buffers to lend again; counted as unused
 	peak    int64
 }
@@ -29,6 +31,7 @@ type memory struct {
 // share is what one lane holds.
 type share struct {
 	m        *memory
+	n        int           // in order of joining: ties do not depend on the order of a map
 	shed     chan struct{} // capacity 1: a wish that the lane commits
 	held     int64         // encoders and states, as last told by set
 	lent     int64         // buffers
@@ -44,6 +47,8 @@ func (m *memory) join() *share {
 	s := &share{m: m, shed: make(chan struct{}, 1)}
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.joined++
+	s.n = m.joined
 	m.lanes[s] = struct{}{}
 	return s
 }
@@ -110,7 +115,7 @@ func (m *memory) askLargest() {
 		if s.shedding {
 			return
 		}
-		if s.held+s.lent > 0 && (largest == nil || s.held+s.lent > largest.held+largest.lent) {
+		if s.held+s.lent > 0 && (largest == nil || cmp.Or(cmp.Compare(s.held+s.lent, largest.held+largest.lent), cmp.Compare(largest.n, s.n)) > 0) {
 			largest = s
 		}
 	}

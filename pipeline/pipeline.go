@@ -20,8 +20,10 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/shardlake/shardlake"
+	"github.com/shardlake/shardlake/pipeline/lease"
 	"github.com/shardlake/shardlake/sink"
 	"github.com/shardlake/shardlake/source"
 )
@@ -54,7 +56,7 @@ const maxPublishing = 16
 type reader interface {
 	check(p *Pipeline) error
 	list(ctx context.Context) (source.Listing, error)
-	run(ctx context.Context, r *runner, stream string, l source.Lane) error
+	run(ctx context.Context, r *runner, stream string, l source.Lane, row lease.Row, sent time.Time) error
 }
 
 // New returns an empty pipeline. It starts nothing.
@@ -105,7 +107,10 @@ func (p *Pipeline) Run(ctx context.Context) error {
 	if err := p.check(); err != nil {
 		return err
 	}
-	err := newRunner(p).run(ctx)
+	r, err := newRunner(p)
+	if err == nil {
+		err = r.run(ctx)
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return errors.Join(append([]error{err}, p.late...)...)

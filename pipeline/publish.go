@@ -33,6 +33,9 @@ func (l *lane[T]) publishing() publishing {
 	return publishing{l.p, l.log, l.stats, l.row, l.attempt.FilePrefix() + "-"}
 }
 
+// who spreads what several lanes and workers repeat.
+func (u publishing) who() string { return u.row.Owner + u.row.Lane }
+
 func (u publishing) fail(step string, err error, remedy string) error {
 	return &Error{Stage: step, Lane: u.row.Lane, Pos: u.row.Pos, Err: err, Remedy: remedy}
 }
@@ -41,6 +44,26 @@ func (u publishing) fail(step string, err error, remedy string) error {
 // publisher of each kind, not the sink that made the upload. It goes on for as
 // long as the lane lives: the rows are committed, and nobody else may give up.
 func (u publishing) run(ctx context.Context) error {
+	if err := u.complete(ctx); err != nil || u.row.Repair != "" {
+		return err
+	}
+	u.stats.files.Add(int64(len(u.row.Pending)))
+	if u.row.Ended {
+		// Nobody will have the lane again once the list is empty, and this owner makes
+		// no upload any more: what is unfinished now is left over, its own too.
+		u.sweep(ctx, u.row.Fence+1)
+	}
+	if len(u.row.Pending) == 0 && u.row.Prev == nil {
+		return nil
+	}
+	return u.repeat(ctx, "clear", func(ctx context.Context) error { return u.p.cfg.Leases.Clear(ctx, u.row) })
+}
+
+// complete makes visible what the row lists, unless the list is being given up.
+func (u publishing) complete(ctx context.Context) error {
+	if u.row.Repair != "" {
+		return nil
+	}
 	g, gctx := errgroup.WithContext(ctx)
 	for _, up := range u.row.Pending {
 		pub := u.p.publisher(up.Kind)
@@ -50,30 +73,15 @@ func (u publishing) run(ctx context.Context) error {
 		}
 		g.Go(func() error { return u.one(gctx, pub, up) })
 	}
-	if err := g.Wait(); err != nil {
-		if _, ok := errors.AsType[*Error](err); ok {
-			return err
-		}
-		return u.fail("publish", err, "the next owner of the shard publishes what is committed")
+	err := g.Wait()
+	if _, ok := errors.AsType[*Error](err); ok || err == nil {
+		return err
 	}
-	u.stats.files.Add(int64(len(u.row.Pending)))
-	if u.row.Ended {
-		// Nobody will have the lane again once the list is empty, and this owner makes
-		// no upload any more: what is unfinished now is left over, its own too.
-		u.sweep(ctx, u.row.Fence+1)
-	}
-	for try := 1; len(u.row.Pending) > 0; try++ {
-		err := u.p.cfg.Leases.Clear(ctx, u.row)
-		if err == nil {
-			return nil
-		}
-		if errors.Is(err, lease.ErrLost) || errors.Is(err, lease.ErrUncertain) || !pause(ctx, try) {
-			return u.fail("clear", err, "")
-		}
-		u.log.Warn("the list of published files was not cleared; trying again", "error", err, "try", try)
-	}
-	return nil
+	return u.fail("publish", err, "the next owner of the shard publishes what is committed")
 }
+
+// isLost tells an upload that is lost from one that cannot be published now.
+func isLost(err error) bool { return errors.Is(err, sink.ErrLostUpload) }
 
 // lostAfter is how long an upload must stay lost before it is believed: another
 // process may be completing it, or somebody is moving the bucket.
@@ -98,11 +106,12 @@ func (u publishing) one(ctx context.Context, pub sink.Publisher, up shardlake.Pe
 		case lost.IsZero():
 			lost = time.Now()
 		case time.Since(lost) >= lostAfter:
-			return u.fail("publish", err, "the rows of this commit must be read again while the stream still holds them; look for a lifecycle rule that aborts uploads too early, or for somebody who deletes files")
+			return u.fail("publish", err, "the rows of this commit must be read again while the stream still holds them: set Config.Repair; and look for a lifecycle rule that aborts uploads too early, or for somebody who deletes files")
 		}
 		u.log.Error("a committed file is not visible yet; trying again", "error", err, "try", try)
-		if !pause(ctx, try) {
-			return errors.Join(context.Cause(ctx), err)
+		if !pause(ctx, try, u.who()) {
+			// Not a join: an upload that was not found once is not lost yet.
+			return fmt.Errorf("%w; the last answer was: %v", context.Cause(ctx), err)
 		}
 	}
 }

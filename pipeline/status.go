@@ -21,10 +21,11 @@ type Status struct {
 // the lane's whole life.
 type LaneStatus struct {
 	Source, Lane string
-	State        string             // "publishing", "running", "stopping", "ended", "failed", "released"
+	State        string             // "publishing", "running", "stopping", "handing over", "ended", "failed", "lost", "released"
 	Records      int64              // fetched and processed
 	Bytes        int64              // payload bytes of those
 	Dead         int64              // dead letters
+	Gaps         int64              // times that the stream no longer held what followed (Config.Lossy)
 	Commits      int64              // commits made
 	Files        int64              // files published
 	Number       uint64             // of the last commit in the lane's life
@@ -38,7 +39,7 @@ type LaneStatus struct {
 type stats struct {
 	source, lane                                       string
 	state                                              atomic.Pointer[string]
-	records, bytes, dead, commits, files, behind, held atomic.Int64
+	records, bytes, dead, gaps, commits, files, behind, held atomic.Int64
 	number                                             atomic.Uint64
 	watermark                                          atomic.Int64
 	committed                                          atomic.Pointer[shardlake.Position]
@@ -57,7 +58,7 @@ func (p *Pipeline) Status() Status {
 	var out Status
 	for _, s := range all {
 		l := LaneStatus{
-			Source: s.source, Lane: s.lane, Records: s.records.Load(), Bytes: s.bytes.Load(), Dead: s.dead.Load(),
+			Source: s.source, Lane: s.lane, Records: s.records.Load(), Bytes: s.bytes.Load(), Dead: s.dead.Load(), Gaps: s.gaps.Load(),
 			Commits: s.commits.Load(), Files: s.files.Load(), Number: s.number.Load(), Held: s.held.Load(),
 			Watermark: shardlake.Instant(s.watermark.Load()), Behind: time.Duration(s.behind.Load()),
 		}
@@ -74,6 +75,15 @@ func (p *Pipeline) Status() Status {
 	out.Memory, out.MemoryPeak, out.MemoryLimit = p.mem.used, p.mem.peak, p.mem.limit
 	p.mem.mu.Unlock()
 	return out
+}
+
+// is sets the state of a lane that has run here.
+func (p *Pipeline) is(lane, state string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if s := p.lanes[lane]; s != nil {
+		s.is(state)
+	}
 }
 
 // stat returns the counters of a lane, which outlive its restarts.

@@ -87,6 +87,11 @@ func (l *lane[T]) fetchOnce(ctx context.Context, f source.Fetcher) (c source.Chu
 func (l *lane[T]) take(ctx context.Context, c fetched) error {
 	defer l.p.mem.adjust(-c.held)
 	l.stats.behind.Store(int64(c.Behind))
+	if c.Lost != nil {
+		if err := l.gap(ctx, c.Lost); err != nil {
+			return err
+		}
+	}
 	size := batchRows[T]()
 	for recs := c.Records; len(recs) > 0; {
 		n := min(size, len(recs))
@@ -96,6 +101,9 @@ func (l *lane[T]) take(ctx context.Context, c fetched) error {
 		recs = recs[n:]
 	}
 	if len(c.Records) == 0 {
+		if l.since == 0 && l.published == nil && c.Tip > 0 {
+			l.tip.Store(int64(c.Tip)) // all that was read is committed
+		}
 		return nil
 	}
 	clear(l.batch.Rows[:cap(l.batch.Rows)]) // what they point to shall not live until the next chunk
@@ -127,7 +135,7 @@ func (l *lane[T]) push(ctx context.Context, recs []shardlake.Record) error {
 			b.Origins[n] = shardlake.Origin{Time: at, Record: int32(i)}
 			n++
 		}
-		r.Watermark = l.high
+		r.Watermark = l.reached(r)
 		if err != nil {
 			if err := l.env.Settle(ctx, "decode", r, err); err != nil {
 				return err
@@ -142,11 +150,23 @@ func (l *lane[T]) push(ctx context.Context, recs []shardlake.Record) error {
 			return l.fail("behind", err, "")
 		}
 	}
-	l.pos, l.since = recs[len(recs)-1].Pos, l.since+len(recs)
+	last := &recs[len(recs)-1]
+	l.pos, l.arrived, l.since = last.Pos, last.Arrived, l.since+len(recs)
+	l.moved.Store(l.now())
 	l.stats.records.Add(int64(len(recs)))
 	l.stats.bytes.Add(int64(bytes))
 	l.stats.watermark.Store(int64(l.high))
 	return nil
+}
+
+// gap records that the stream no longer held what follows the position: in the
+// log, as a count, and as a dead letter, which is part of the next commit.
+func (l *lane[T]) gap(ctx context.Context, lost *source.TrimmedError) error {
+	l.log.Error("records are lost: the stream no longer holds them", "after", lost.After, "known", lost.Known.Time(), "until", lost.Until.Time(), "next", lost.Next)
+	l.stats.gaps.Add(1)
+	l.since++
+	r := shardlake.Record{Pos: lost.After, Arrived: lost.Known, Watermark: l.high}
+	return l.env.Settle(ctx, "fetch", &r, shardlake.Reject(lost))
 }
 
 // mark goes through the rows' tree first: it may still make dead letters.

@@ -59,18 +59,11 @@ func (w *fileWriter[T]) pending(f *file[T], up uploaded) (shardlake.Pending, err
 // Publish completes the upload. If it is gone, the object must be there, with the
 // commit's id: then an earlier call, by whomever, did it.
 func (p *publisher) Publish(ctx context.Context, what shardlake.Pending) error {
-	var e entry
-	if err := json.Unmarshal(what.Data, &e); err != nil {
-		return fmt.Errorf("a pending upload in the lease row cannot be read: %w", err)
+	e, store, err := p.find(what)
+	if err != nil {
+		return fmt.Errorf("publish: %w", err)
 	}
-	store := p.store
-	if e.Location != store.Location() {
-		var err error
-		if store, err = store.At(e.Location); err != nil {
-			return fmt.Errorf("publish %s at %s: %w", e.Key, e.Location, err)
-		}
-	}
-	err := store.Complete(ctx, e.Key, e.Upload, e.Parts)
+	err = store.Complete(ctx, e.Key, e.Upload, e.Parts)
 	if err == nil {
 		return nil
 	}
@@ -88,4 +81,42 @@ func (p *publisher) Publish(ctx context.Context, what shardlake.Pending) error {
 		return fmt.Errorf("publish %s: another object of %d bytes is there (commit %s, want %d bytes of %s): somebody else writes under this prefix", e.Key, obj.Size, cid, e.Size, e.CommitID)
 	}
 	return nil
+}
+
+// Undo aborts first: a Complete that comes late would bring the object back. An
+// object that somebody else has put there is left alone.
+func (p *publisher) Undo(ctx context.Context, what shardlake.Pending) error {
+	e, store, err := p.find(what)
+	if err != nil {
+		return fmt.Errorf("undo: %w", err)
+	}
+	if !strings.Contains(e.Key, e.CommitID) {
+		return fmt.Errorf("undo %s: its name does not hold the id of its commit, %s", e.Key, e.CommitID)
+	}
+	if err := store.Abort(ctx, e.Key, e.Upload); err != nil {
+		return fmt.Errorf("undo %s: %w", e.Key, err)
+	}
+	if err := store.Delete(ctx, e.Key); err != nil {
+		return fmt.Errorf("undo %s: %w", e.Key, err)
+	}
+	if _, err := store.Head(ctx, e.Key); !errors.Is(err, ErrNoObject) {
+		return fmt.Errorf("undo %s: it is still there after it was deleted: %w", e.Key, cmp.Or(err, errStays))
+	}
+	return nil
+}
+
+var errStays = errors.New("the object is visible")
+
+// find reads a pending upload and finds its store.
+func (p *publisher) find(what shardlake.Pending) (e entry, store Store, err error) {
+	if err := json.Unmarshal(what.Data, &e); err != nil {
+		return e, nil, fmt.Errorf("a pending upload in the lease row cannot be read: %w", err)
+	}
+	if e.Location == p.store.Location() {
+		return e, p.store, nil
+	}
+	if store, err = p.store.At(e.Location); err != nil {
+		return e, nil, fmt.Errorf("%s at %s: %w", e.Key, e.Location, err)
+	}
+	return e, store, nil
 }

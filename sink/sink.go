@@ -53,6 +53,16 @@ type Sweeper interface {
 	Sweep(ctx context.Context, prefix string, dead func(name string) bool) (int, error)
 }
 
+// Undoer is a Publisher that can take back what a commit listed, so that its
+// records can be read again: the repair of a commit of which an upload is lost.
+type Undoer interface {
+	Publisher
+	// Undo aborts the upload, so that nobody can complete it any more, and then
+	// removes the object that may have become of it. When it returns nil, nothing
+	// of p is visible, or ever will be.
+	Undo(ctx context.Context, p shardlake.Pending) error
+}
+
 // Checker is a Sink that can tell mistakes of configuration without I/O. Run
 // asks before it starts anything and lists all answers.
 type Checker interface {

@@ -69,6 +69,9 @@ type Store interface {
 	Uploads(ctx context.Context, prefix string) iter.Seq2[Upload, error]
 	// Head describes a visible object, or fails with ErrNoObject.
 	Head(ctx context.Context, key string) (Object, error)
+	// Delete removes a visible object, durably; one that is not there is no error.
+	// Only the repair of a commit that is lost calls it.
+	Delete(ctx context.Context, key string) error
 }
 
 // Body is the content of one part.

@@ -92,10 +92,13 @@ type TrimmedError struct {
 	After shardlake.Position // the last record that was read
 	Known shardlake.Instant  // nothing that arrived until then is missing
 	Until shardlake.Instant  // when the first record that is left arrived; records that arrived between the two may be lost
-	Next  shardlake.Position // of that record
+	Next  shardlake.Position // of that record; zero if the lane itself is gone
 }
 
 func (e *TrimmedError) Error() string {
+	if e.Next.IsStart() {
+		return fmt.Sprintf("the lane itself is gone from the stream: what arrived in it after %v may be lost", e.After)
+	}
 	return fmt.Sprintf("records after %v are no longer in the stream: what arrived between %v and %v may be lost; the next record is %v",
 		e.After, e.Known.Time().Format(time.RFC3339), e.Until.Time().Format(time.RFC3339), e.Next)
 }

@@ -133,6 +133,23 @@ func (s *Store) Head(ctx context.Context, key string) (sink.Object, error) {
 	return sink.Object{Size: info.Size()}, nil
 }
 
+// Delete removes the file at key.
+func (s *Store) Delete(ctx context.Context, key string) error {
+	if err := s.begin(ctx, key); err != nil {
+		return err
+	}
+	path, err := s.path(key)
+	if err != nil {
+		return err
+	}
+	if err := os.Remove(path); gone(err) {
+		return nil
+	} else if err != nil {
+		return failed("delete", err)
+	}
+	return s.syncFolder(filepath.Dir(path))
+}
+
 // begin is the common start of all calls.
 func (s *Store) begin(ctx context.Context, key string) error {
 	if s.err != nil {

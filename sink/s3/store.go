@@ -257,6 +257,23 @@ func (s *Store) Head(ctx context.Context, key string) (sink.Object, error) {
 	return o, err
 }
 
+// Delete removes an object; in a bucket with versions, its latest one.
+func (s *Store) Delete(ctx context.Context, key string) error {
+	if err := validKey(key); err != nil {
+		return err
+	}
+	in := &awss3.DeleteObjectInput{Bucket: &s.cfg.Bucket, Key: &key, ExpectedBucketOwner: s.owner()}
+	c := call{op: "DeleteObject", key: key, actions: "s3:DeleteObject", timeout: callTimeout}
+	err := s.do(ctx, c, func(ctx context.Context, client *awss3.Client) error {
+		_, err := client.DeleteObject(ctx, in)
+		return err
+	})
+	if errors.Is(err, sink.ErrNoObject) {
+		return nil
+	}
+	return err
+}
+
 func (s *Store) sums() bool { return s.cfg.Checksums == ChecksumCRC32 }
 
 func (s *Store) owner() *string {

@@ -113,3 +113,25 @@ func twoUploadsOfOneKey(t *testing.T, p *place) {
 		t.Errorf("Uploads still lists %v", left)
 	}
 }
+
+// deleteObject removes what is visible, and nothing else.
+func deleteObject(t *testing.T, p *place) {
+	key, other := p.key("deleted/x.parquet"), p.key("deleted/x.parquet2")
+	for _, k := range []string{key, other} {
+		id := p.create(t, k)
+		b := content(1, 500)
+		part := p.put(t, k, id, 1, b)
+		p.prepare(t, k, id, part)
+		p.complete(t, p.Store, k, id, b, part)
+	}
+	for range 2 { // what is gone is no error
+		if err := p.Store.Delete(t.Context(), key); err != nil {
+			t.Fatalf("Delete %s: %v", key, err)
+		}
+		delete(p.want, key)
+		if _, err := p.Store.Head(t.Context(), key); !errors.Is(err, sink.ErrNoObject) {
+			t.Errorf("Head of a deleted object: %v, want %v", err, sink.ErrNoObject)
+		}
+		p.see(t)
+	}
+}

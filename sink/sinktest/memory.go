@@ -228,6 +228,17 @@ func (m *Memory) Uploads(ctx context.Context, prefix string) iter.Seq2[sink.Uplo
 	}
 }
 
+// Delete removes an object.
+func (m *Memory) Delete(ctx context.Context, key string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.objects, key)
+	return nil
+}
+
 // Head describes an object.
 func (m *Memory) Head(ctx context.Context, key string) (sink.Object, error) {
 	if err := ctx.Err(); err != nil {

@@ -49,6 +49,7 @@ func RunStore(t *testing.T, open func(t *testing.T) Opened) {
 		{"complete after abort", completeAfterAbort},
 		{"abort twice", abortTwice},
 		{"abort after complete", abortAfterComplete},
+		{"delete", deleteObject},
 		{"two uploads of one key", twoUploadsOfOneKey},
 		{"uploads by prefix", uploadsByPrefix},
 		{"stop listing early", stopListing},

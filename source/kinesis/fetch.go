@@ -2,6 +2,7 @@ package kinesis
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
+	"github.com/aws/smithy-go"
 
 	"github.com/shardlake/shardlake"
 	"github.com/shardlake/shardlake/source"
@@ -22,13 +24,14 @@ type fetcher struct {
 	from  source.Start
 	last  shardlake.Position // of the last record returned, or where it began
 
+	known    shardlake.Instant // until the first records have come, Start.Known
 	iterator string
 	next     time.Time // the earliest moment of the next call
 	ended    bool
 }
 
 func newFetcher(r *reader, lane string, from source.Start) *fetcher {
-	return &fetcher{r: r, shard: shardOf(lane), from: from, last: from.After}
+	return &fetcher{r: r, shard: shardOf(lane), from: from, last: from.After, known: from.Known}
 }
 
 // Close has nothing to give back.
@@ -50,8 +53,14 @@ func (f *fetcher) Fetch(ctx context.Context) (source.Chunk, error) {
 		if ctx.Err() != nil {
 			return source.Chunk{}, context.Cause(ctx)
 		}
+		if _, gone := errors.AsType[*source.TrimmedError](err); gone {
+			return source.Chunk{}, err
+		}
 		switch judge(err) {
 		case refused:
+			if c, err, gone := f.vanished(ctx, err); gone {
+				return c, err
+			}
 			return source.Chunk{}, explain("GetRecords", f.r.cfg.Stream+"/"+f.shard, err)
 		case renew:
 			f.iterator = ""
@@ -97,16 +106,82 @@ func (f *fetcher) poll(ctx context.Context) (source.Chunk, error) {
 	if err != nil {
 		return source.Chunk{}, err
 	}
+	var children []string
 	if out.NextShardIterator == nil {
-		if err := f.end(ctx, out.ChildShards); err != nil {
+		if children, err = f.end(ctx, out.ChildShards); err != nil {
 			return source.Chunk{}, err
 		}
-		f.ended = true
 	}
-	f.iterator = aws.ToString(out.NextShardIterator)
+	before := f.last
 	chunk, bytes := f.chunk(out)
+	clock := shardlake.At(serviceTime(out.ResultMetadata))
+	lost, err := f.trimmed(ctx, before, chunk, clock)
+	if err == nil && lost != nil && !f.from.Lossy {
+		err = lost
+	}
+	if err != nil {
+		f.last = before
+		return source.Chunk{}, err
+	}
+	chunk.Lost = lost
+	if chunk.Behind == 0 {
+		chunk.Tip = clock
+	}
+	if len(chunk.Records) > 0 {
+		f.known = 0 // from here on nothing is missed
+	}
+	chunk.Children, f.ended = children, out.NextShardIterator == nil
+	f.iterator = aws.ToString(out.NextShardIterator)
 	f.pace(began, bytes, chunk)
 	return chunk, nil
+}
+
+// vanished tells whether an error says that the shard, and not the stream, is
+// gone: closed, and all its records older than the retention.
+func (f *fetcher) vanished(ctx context.Context, refusal error) (c source.Chunk, err error, gone bool) {
+	if api, ok := errors.AsType[smithy.APIError](refusal); !ok || api.ErrorCode() != "ResourceNotFoundException" {
+		return c, nil, false
+	}
+	a, err := f.r.describe(ctx)
+	if err != nil {
+		return c, nil, false
+	}
+	all, now, err := f.r.shards(ctx)
+	if err != nil {
+		return c, nil, false
+	}
+	for _, s := range all {
+		switch f.shard {
+		case aws.ToString(s.ShardId):
+			return c, nil, false
+		case aws.ToString(s.ParentShardId), aws.ToString(s.AdjacentParentShardId):
+			c.Children = append(c.Children, f.r.laneID(a, aws.ToString(s.ShardId)))
+		}
+	}
+	lost := &source.TrimmedError{After: f.last, Known: f.known, Until: shardlake.At(now)}
+	if !f.from.Lossy {
+		return source.Chunk{}, lost, true
+	}
+	c.Lost, c.Behind, f.ended = lost, -1, true
+	return c, source.ErrShardEnd, true
+}
+
+// trimmed tells whether records between the position and those of a chunk may be
+// gone. Kinesis reports no error for a position that it no longer holds: it goes
+// on with the oldest record that is left. What was known at a time which is still
+// within the retention cannot be gone.
+func (f *fetcher) trimmed(ctx context.Context, after shardlake.Position, c source.Chunk, clock shardlake.Instant) (*source.TrimmedError, error) {
+	if f.known == 0 || after.IsStart() || len(c.Records) == 0 {
+		return nil, nil
+	}
+	a, err := f.r.describe(ctx)
+	if err == nil && f.known < clock.Sub(a.retention) {
+		a, err = f.r.describeAgain(ctx)
+	}
+	if err != nil || a.retention == 0 || f.known >= clock.Sub(a.retention) {
+		return nil, err
+	}
+	return &source.TrimmedError{After: after, Known: f.known, Until: c.Records[0].Arrived, Next: c.Records[0].Pos}, nil
 }
 
 const (
@@ -161,22 +236,32 @@ func (f *fetcher) iterate(ctx context.Context, c *kinesis.Client) error {
 // end believes that a shard is closed only if it has children: an answer without
 // an iterator can also be a torn one, and taking that for the end would lose the
 // rest of the shard. Some servers name no children here; the listing does.
-func (f *fetcher) end(ctx context.Context, children []types.ChildShard) error {
-	for _, c := range children {
+func (f *fetcher) end(ctx context.Context, answer []types.ChildShard) (children []string, _ error) {
+	a, err := f.r.describe(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range answer {
 		if slices.Contains(c.ParentShards, f.shard) {
-			return nil
+			children = append(children, f.r.laneID(a, aws.ToString(c.ShardId)))
 		}
+	}
+	if len(children) > 0 {
+		return children, nil
 	}
 	all, _, err := f.r.shards(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, s := range all {
 		if aws.ToString(s.ParentShardId) == f.shard || aws.ToString(s.AdjacentParentShardId) == f.shard {
-			return nil
+			children = append(children, f.r.laneID(a, aws.ToString(s.ShardId)))
 		}
 	}
-	return fmt.Errorf("kinesis: the answer for %s has no next iterator although the shard has no children: a torn answer, or the stream is being deleted", f.shard)
+	if len(children) == 0 {
+		return nil, fmt.Errorf("kinesis: the answer for %s has no next iterator although the shard has no children: a torn answer, or the stream is being deleted", f.shard)
+	}
+	return children, nil
 }
 
 // chunk turns an answer into records, all beyond the last one and in order.

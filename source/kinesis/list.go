@@ -39,6 +39,14 @@ func (r *reader) Lanes(ctx context.Context) (source.Listing, error) {
 	}
 	for _, s := range shards {
 		lane := source.Lane{ID: r.laneID(a, aws.ToString(s.ShardId))}
+		if k := s.HashKeyRange; k != nil {
+			from, err := shardlake.ParseHash(aws.ToString(k.StartingHashKey))
+			to, err2 := shardlake.ParseHash(aws.ToString(k.EndingHashKey))
+			if err := errors.Join(err, err2); err != nil {
+				return source.Listing{}, fmt.Errorf("kinesis ListShards of %s: shard %s: %w", r.cfg.Stream, aws.ToString(s.ShardId), err)
+			}
+			lane.Range = shardlake.HashRange{From: from, To: to}
+		}
 		for _, p := range []*string{s.ParentShardId, s.AdjacentParentShardId} {
 			if aws.ToString(p) != "" {
 				lane.Parents = append(lane.Parents, r.laneID(a, *p))
@@ -67,6 +75,11 @@ func (r *reader) describe(ctx context.Context) (about, error) {
 	if a.arn != "" {
 		return a, nil
 	}
+	return r.describeAgain(ctx)
+}
+
+// describeAgain asks although the answer is known: the retention may have changed.
+func (r *reader) describeAgain(ctx context.Context) (a about, _ error) {
 	in := &kinesis.DescribeStreamSummaryInput{}
 	in.StreamName, in.StreamARN = r.naming()
 	out, err := call(ctx, r, "DescribeStreamSummary", func(c *kinesis.Client, ctx context.Context) (*kinesis.DescribeStreamSummaryOutput, error) {
@@ -79,7 +92,8 @@ func (r *reader) describe(ctx context.Context) (about, error) {
 	if d == nil || aws.ToString(d.StreamARN) == "" || d.StreamCreationTimestamp == nil {
 		return a, fmt.Errorf("kinesis DescribeStreamSummary of %s: the answer names no ARN or creation time: is the endpoint that of Kinesis?", r.cfg.Stream)
 	}
-	a = about{name: aws.ToString(d.StreamName), arn: *d.StreamARN, created: *d.StreamCreationTimestamp}
+	a = about{name: aws.ToString(d.StreamName), arn: *d.StreamARN, created: *d.StreamCreationTimestamp,
+		retention: time.Duration(aws.ToInt32(d.RetentionPeriodHours)) * time.Hour}
 	if parts := strings.SplitN(a.arn, ":", 6); len(parts) == 6 {
 		a.account = parts[4]
 	}

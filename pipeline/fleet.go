@@ -1,0 +1,287 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/shardlake/shardlake/pipeline/internal/balance"
+	"github.com/shardlake/shardlake/pipeline/internal/lineage"
+	"github.com/shardlake/shardlake/pipeline/lease"
+	"github.com/shardlake/shardlake/source"
+)
+
+// fleet is what a worker knows of the others and of the shards, from round to
+// round. Only the runner's own goroutine uses it.
+type fleet struct {
+	watch    *balance.Watch
+	listings []source.Listing // of each source, as last asked
+	listed   time.Time
+	told     map[string]bool // warnings that are in the log already
+}
+
+func newFleet(p *Pipeline) (*fleet, error) {
+	w, err := balance.New(p.cfg.Owner, balance.Options{LeaseTime: p.cfg.LeaseTime, HandOver: p.cfg.HandOver,
+		MaxLanes: p.cfg.MaxLanes, Alone: !p.cfg.Leases.Shared()})
+	return &fleet{watch: w, told: map[string]bool{}}, err
+}
+
+// listedLane is a lane of a listing with the source that lists it.
+type listedLane struct {
+	source.Lane
+	src    reader
+	stream string
+}
+
+// round looks at everything once and starts what this worker shall have. It says
+// when the next round is due, and whether anything runs or waits anywhere.
+func (r *runner) round(ctx context.Context) (next time.Duration, busy bool, err error) {
+	rows, err := r.rows(ctx)
+	if err != nil {
+		return 0, false, err
+	}
+	if err := r.list(ctx, rows); err != nil {
+		return 0, false, err
+	}
+	lanes := map[string]listedLane{}
+	var ready []lease.Row
+	for again := true; again; {
+		again, busy, ready = false, false, ready[:0]
+		for i, l := range r.fleet.listings {
+			plan, err := lineage.Plan(l, rows)
+			if err != nil {
+				return 0, false, err
+			}
+			for _, w := range plan.Warnings {
+				r.tell(w)
+			}
+			for _, row := range plan.Create {
+				if err := r.p.cfg.Leases.Create(ctx, row); err != nil {
+					return 0, false, fmt.Errorf("create the row of %s: %w: %w", row.Lane, errTable, err)
+				}
+				again = true
+			}
+			for _, row := range plan.Delete {
+				if err := r.p.cfg.Leases.Delete(ctx, row); err != nil && !errors.Is(err, lease.ErrLost) {
+					r.p.cfg.Log.Warn("the row of a shard that is gone was not deleted; the next round tries again", "lane", row.Lane, "error", err)
+				}
+			}
+			for _, lane := range l.Lanes {
+				lanes[lane.ID] = listedLane{lane, r.p.reads[i], l.Name}
+			}
+			ready = append(ready, plan.Ready...)
+			busy = busy || plan.Busy
+		}
+		if again {
+			if rows, err = r.rows(ctx); err != nil {
+				return 0, false, err
+			}
+		}
+	}
+	next = r.share(ctx, rows, ready, lanes)
+	return next, busy || r.any(), nil
+}
+
+// rows reads the lease rows, and what their beats say about other workers.
+func (r *runner) rows(ctx context.Context) ([]lease.Row, error) {
+	rows, err := r.p.cfg.Leases.List(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list the lease rows: %w: %w", errTable, err)
+	}
+	// The age of another's lease counts from after the answer.
+	r.fleet.watch.See(rows, time.Now())
+	return rows, nil
+}
+
+// list asks every source for its lanes, if that is due: at the beginning, after a
+// shard ended, here or elsewhere, and from time to time.
+func (r *runner) list(ctx context.Context, rows []lease.Row) error {
+	f := r.fleet
+	r.mu.Lock()
+	due := f.listings == nil || r.relist || time.Since(f.listed) >= r.p.cfg.Discover || r.unknownChild(rows)
+	r.relist = false
+	r.mu.Unlock()
+	if !due {
+		return nil
+	}
+	listings, seen := make([]source.Listing, len(r.p.reads)), map[string]string{}
+	for i, src := range r.p.reads {
+		l, err := src.list(ctx)
+		if err != nil {
+			return &Error{Stage: "list shards", Lane: fmt.Sprintf("all of source %d", i+1), Err: err}
+		}
+		for _, lane := range l.Lanes {
+			if other, dup := seen[lane.ID]; dup && lane.ID != "" {
+				return fmt.Errorf("lane %q is listed by %s and by %s: their positions would be mixed up; give each source its own lane names", lane.ID, other, l.Name)
+			}
+			seen[lane.ID] = l.Name
+		}
+		listings[i] = l
+	}
+	f.listings, f.listed = listings, time.Now()
+	return nil
+}
+
+// unknownChild tells whether a shard that another worker has ended names a child
+// that no listing has shown yet.
+func (r *runner) unknownChild(rows []lease.Row) bool {
+	known := map[string]bool{}
+	for _, l := range r.fleet.listings {
+		for _, lane := range l.Lanes {
+			known[lane.ID] = true
+		}
+	}
+	for _, row := range rows {
+		for _, c := range row.Children {
+			if !known[c] && !slices.ContainsFunc(rows, func(o lease.Row) bool { return o.Lane == c }) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// share takes what this worker shall have of the lanes that are ready, and asks
+// others for what it lacks.
+func (r *runner) share(ctx context.Context, rows, ready []lease.Row, known map[string]listedLane) (next time.Duration) {
+	running, isReady := r.lanes(), map[string]bool{}
+	for _, row := range ready {
+		isReady[row.Lane] = true
+	}
+	all := make([]balance.Lane, len(rows))
+	for i, row := range rows {
+		all[i] = balance.Lane{Row: row, Ready: isReady[row.Lane], Running: running[row.Lane]}
+	}
+	plan := r.fleet.watch.Decide(all)
+	if plan.Spill > 0 {
+		r.tell(fmt.Sprintf("%d lanes wait for a worker, because of Config.MaxLanes", plan.Spill))
+	}
+	for _, row := range plan.Ask {
+		if err := r.p.cfg.Leases.Ask(ctx, row, r.p.cfg.Owner); err != nil && !errors.Is(err, lease.ErrLost) {
+			r.p.cfg.Log.Warn("a lane was not asked for; the next round tries again", "lane", row.Lane, "error", err)
+		}
+	}
+	r.take(ctx, plan.Take, known)
+	switch {
+	case !r.p.cfg.Leases.Shared():
+		return r.p.cfg.Discover
+	case len(plan.Take) > 0 || len(plan.Ask) > 0 || r.awaits(rows):
+		return min(r.p.cfg.Balance, soon) // lanes are changing hands
+	}
+	return time.Duration((0.9 + 0.2*spread(r.p.cfg.Owner, 0)) * float64(r.p.cfg.Balance))
+}
+
+// awaits tells whether a lane that this worker has asked for is on its way.
+func (r *runner) awaits(rows []lease.Row) bool {
+	return slices.ContainsFunc(rows, func(row lease.Row) bool { return row.Want == r.p.cfg.Owner && !row.Finished() })
+}
+
+// soon is the pause between rounds while lanes are changing hands.
+const soon = time.Second
+
+// acquiring bounds the acquisitions under way in one process.
+const acquiring = 8
+
+// take acquires lanes and starts each that it got. One that it did not get is
+// looked at again in the next round.
+func (r *runner) take(ctx context.Context, want []lease.Row, lanes map[string]listedLane) {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	slots := make(chan struct{}, acquiring)
+	for _, seen := range want {
+		l, ok := lanes[seen.Lane]
+		if !ok {
+			if l, ok = r.gone(seen); !ok {
+				continue
+			}
+		}
+		select {
+		case <-r.stop:
+			return
+		default:
+		}
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			if row, sent, ok := r.acquire(ctx, seen); ok {
+				r.launch(l.src, l.stream, l.Lane, row, sent)
+			}
+		})
+	}
+}
+
+// gone stands for a shard that has a row and is not listed any more: its source
+// can still publish what it left, and say what of it is lost.
+func (r *runner) gone(row lease.Row) (listedLane, bool) {
+	for i, l := range r.fleet.listings {
+		if l.Identity == row.Source {
+			return listedLane{source.Lane{ID: row.Lane, Parents: row.Parents, Range: row.Range}, r.p.reads[i], l.Name}, true
+		}
+	}
+	return listedLane{}, false
+}
+
+// acquireTries is how often an acquisition is repeated within a round when its
+// outcome is not known. If it was made after all, the next round finds a lane of
+// this worker that does not run, and acquires it anew.
+const acquireTries = 4
+
+// acquire takes one lane, if nobody was faster. sent is when the request that
+// succeeded was sent.
+func (r *runner) acquire(ctx context.Context, seen lease.Row) (row lease.Row, sent time.Time, ok bool) {
+	log := r.p.cfg.Log.With("lane", seen.Lane)
+	token := lease.NewID()
+	for try := 1; ; try++ {
+		sent = time.Now()
+		row, err := r.p.cfg.Leases.Acquire(ctx, seen, r.p.cfg.Owner, token)
+		switch {
+		case err == nil && row.Hold != "":
+			r.tell(fmt.Sprintf("lane %s is held: %s", row.Lane, row.Hold))
+			if err := r.p.cfg.Leases.Release(ctx, row); err != nil {
+				log.Warn("a lane that is held was not released", "error", err)
+			}
+			return row, sent, false
+		case err == nil:
+			return row, sent, true
+		case errors.Is(err, lease.ErrLost) && r.p.cfg.Leases.Shared():
+			log.Debug("another worker was faster", "error", err)
+			return row, sent, false
+		case errors.Is(err, lease.ErrLost), errors.Is(err, lease.ErrUncertain):
+			r.fail(&Error{Stage: "acquire", Lane: seen.Lane, Pos: seen.Pos, Err: err})
+			return row, sent, false
+		}
+		log.Warn("a lane was not acquired; trying again", "error", err, "try", try)
+		if try == acquireTries || !pause(ctx, try, r.p.cfg.Owner+seen.Lane) {
+			return row, sent, false
+		}
+	}
+}
+
+// lanes are those that run here.
+func (r *runner) lanes() map[string]bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return maps.Clone(r.running)
+}
+
+// any tells whether a lane runs here.
+func (r *runner) any() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.running) > 0
+}
+
+// tell writes a warning to the log, once.
+func (r *runner) tell(warning string) {
+	if !r.fleet.told[warning] && len(r.fleet.told) < maxTold {
+		r.fleet.told[warning] = true
+		r.p.cfg.Log.Warn(warning)
+	}
+}
+
+// maxTold bounds what is remembered of warnings.
+const maxTold = 10_000

@@ -1,0 +1,71 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/shardlake/shardlake/pipeline/lease"
+	"github.com/shardlake/shardlake/sink"
+)
+
+// repair gives up the row's last commit, one of whose uploads is lost, and goes
+// back to the one before. Every step can be repeated by the next owner, and the
+// order matters: once the row is marked nobody publishes its list, and only when
+// nothing of it can be or become visible does the position go back. It returns
+// the row to go on with.
+//
+// This is the one case in which files disappear from a lake: their rows come back
+// under other names.
+func (u publishing) repair(ctx context.Context) (lease.Row, error) {
+	row := u.row
+	if row.Prev == nil {
+		return row, u.fail("repair", errors.New("the row does not say what was before its last commit"), "read the shard again from a position of your choice, under another Application")
+	}
+	var undoers []sink.Undoer
+	for _, up := range row.Pending {
+		pub, ok := u.p.publisher(up.Kind).(sink.Undoer)
+		if !ok {
+			return row, u.fail("repair", fmt.Errorf("no sink of kind %q that can take back what it made", up.Kind), "add a store of that kind to Config.Publishers")
+		}
+		undoers = append(undoers, pub)
+	}
+	u.log.Error("a commit is being given up, because one of its uploads is lost; its records are read again", "number", row.Number, "files", len(row.Pending), "from", row.Prev.Pos, "to", row.Pos)
+	mark := func(ctx context.Context) error { return u.p.cfg.Leases.Mark(ctx, row) }
+	if err := u.repeat(ctx, "repair", mark); err != nil {
+		return row, err
+	}
+	for i, up := range row.Pending {
+		if err := u.repeat(ctx, "repair", func(ctx context.Context) error { return undoers[i].Undo(ctx, up) }); err != nil {
+			return row, err
+		}
+	}
+	next := row
+	next.Number, next.CommitID = row.Number+1, lease.NewID()
+	next.Pos, next.Watermark, next.State, next.Known = row.Prev.Pos, row.Prev.Watermark, row.Prev.State, row.Prev.Known
+	next.Pending, next.Prev, next.Repair, next.Ended, next.Children = nil, nil, "", false, nil
+	if err := u.repeat(ctx, "repair", func(ctx context.Context) error { return u.p.cfg.Leases.Commit(ctx, next) }); err != nil {
+		return row, err
+	}
+	if err := u.repeat(ctx, "repair", func(ctx context.Context) error { return u.p.cfg.Leases.Clear(ctx, next) }); err != nil {
+		return row, err
+	}
+	return next, nil
+}
+
+// repeat makes a call until the answer is definite.
+func (u publishing) repeat(ctx context.Context, step string, f func(context.Context) error) error {
+	for try := 1; ; try++ {
+		err := f(ctx)
+		switch {
+		case err == nil:
+			return nil
+		case errors.Is(err, lease.ErrLost), errors.Is(err, lease.ErrUncertain), errors.Is(err, sink.ErrRefused):
+			return u.fail(step, err, "")
+		}
+		u.log.Warn("no answer; trying again", "step", step, "error", err, "try", try)
+		if !pause(ctx, try, u.who()) {
+			return u.fail(step, errors.Join(context.Cause(ctx), err), "")
+		}
+	}
+}
