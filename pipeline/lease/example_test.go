@@ -18,14 +18,24 @@ func ExampleStore() {
 	if err := s.Create(ctx, lease.Row{Lane: "shardId-000000000000"}); err != nil {
 		log.Fatal(err)
 	}
-	row, err := s.Acquire(ctx, "shardId-000000000000", "worker-1", lease.NewID())
+	seen, err := s.Get(ctx, "shardId-000000000000")
+	if err != nil {
+		log.Fatal(err)
+	}
+	row, err := s.Acquire(ctx, seen, "worker-1", lease.NewID())
 	if err != nil {
 		log.Fatal(err)
 	}
 	row.Number, row.CommitID, row.Pos = row.Number+1, lease.NewID(), shardlake.Position{Seq: "4711"}
 	fmt.Println("commit:", s.Commit(ctx, row))
 
-	taken, err := s.Acquire(ctx, row.Lane, "worker-2", lease.NewID())
+	// The commit was a sign of life: whoever looked before it does not get the lane.
+	_, err = s.Acquire(ctx, row, "worker-2", lease.NewID())
+	fmt.Println("worker-2:", err)
+	if seen, err = s.Get(ctx, row.Lane); err != nil {
+		log.Fatal(err)
+	}
+	taken, err := s.Acquire(ctx, seen, "worker-2", lease.NewID())
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -35,6 +45,7 @@ func ExampleStore() {
 	fmt.Println("worker-1:", s.Commit(ctx, row))
 	// Output:
 	// commit: <nil>
+	// worker-2: the lane belongs to another owner
 	// worker-2 goes on after 4711.0 with fence 2
 	// worker-1: the lane belongs to another owner
 }

@@ -23,18 +23,19 @@ func TestFileReopenSeesTheLastWrite(t *testing.T) {
 	want := map[string]lease.Row{}
 	for _, l := range lanes {
 		create(t, f, l)
-		r := after(after(acquire(t, f, l, "me")))
-		r.Number, r.Parents, r.Source = 1, []string{"p"}, "arn"
+		r := after(acquire(t, f, l, "me"))
+		r.Parents, r.Source = []string{"p"}, "arn"
 		r.Begin, r.Watermark = shardlake.Never, shardlake.Forever
 		r.State = map[string][]byte{"": {0, 255}, "<win/dow>&\u2028": {}, "x": []byte("y")}
 		r.Pos = shardlake.Position{Seq: strings.Repeat("9", 128), Sub: 3, Partial: true}
 		check(t, f.Commit(t.Context(), r))
-		want[l] = r
+		want[l] = row(t, f, l)
+		if want[l].Pos != r.Pos || want[l].Prev == nil {
+			t.Errorf("lane %q: %+v after %+v", l, want[l], r)
+		}
 	}
 	check(t, f.Release(t.Context(), want["a"]))
-	released := want["a"]
-	released.Owner = ""
-	want["a"] = released
+	want["a"] = row(t, f, "a")
 	check(t, f.Close())
 
 	f = openFile(t, dir)
@@ -62,8 +63,12 @@ func TestFileClosedWritesNothing(t *testing.T) {
 	next := openFile(t, dir)
 	wantLost(t, "commit", f.Commit(t.Context(), after(r)))
 	wantLost(t, "create", f.Create(t.Context(), lease.Row{Lane: "b"}))
-	_, err := f.Acquire(t.Context(), "a", "me", lease.NewID())
+	_, err := f.Acquire(t.Context(), r, "me", lease.NewID())
 	wantLost(t, "acquire", err)
+	_, err = f.Renew(t.Context(), r)
+	wantLost(t, "renew", err)
+	wantLost(t, "ask", f.Ask(t.Context(), r, "you"))
+	wantLost(t, "delete", f.Delete(t.Context(), r))
 	same(t, "the folder's next user has", row(t, next, "a"), r)
 }
 
@@ -109,7 +114,7 @@ func TestFileDamagedRowIsRefused(t *testing.T) {
 		"word":         edit(`"number":1`, `"number":"1"`),
 		"twice":        edit(`"number":1`, `"number":1,"number":2`),
 		"misspelt":     edit(`"number":1`, `"Number":1`),
-		"newer member": edit(`"number":1`, `"number":1,"hold":true`),
+		"newer member": edit(`"number":1`, `"number":1,"later":true`),
 		"not base64":   edit(`"fold":"`, `"fold":"!`),
 		"not UTF-8":    edit(`"owner":"me"`, "\"owner\":\"\xff\""),
 		"two rows":     append(append([]byte{}, good...), good...),
@@ -147,8 +152,7 @@ func TestFileLeftoversOfACrash(t *testing.T) {
 	dir := t.TempDir()
 	f := openFile(t, dir)
 	create(t, f, "a")
-	r := after(acquire(t, f, "a", "me"))
-	check(t, f.Commit(t.Context(), r))
+	r := commit(t, f, acquire(t, f, "a", "me"))
 	check(t, f.Close())
 	long := strings.Repeat("x", 1<<16)
 	for _, name := range []string{"a.tmp", "b.tmp", "lock", "README.md", "a.lane.json~"} {
@@ -157,8 +161,7 @@ func TestFileLeftoversOfACrash(t *testing.T) {
 	f = openFile(t, dir)
 	same(t, "beside leftovers", row(t, f, "a"), r)
 	create(t, f, "b")
-	r = after(r)
-	check(t, f.Commit(t.Context(), r))
+	r = commit(t, f, r)
 	check(t, f.Close())
 	f = openFile(t, dir)
 	same(t, "written over a leftover", row(t, f, "a"), r)
@@ -224,8 +227,7 @@ func TestFileFailedWriteIsUncertain(t *testing.T) {
 			f := openFile(t, dir)
 			create(t, f, "a")
 			create(t, f, "b")
-			r, other := after(acquire(t, f, "a", "me")), acquire(t, f, "b", "me")
-			check(t, f.Commit(t.Context(), r))
+			r, other := commit(t, f, acquire(t, f, "a", "me")), acquire(t, f, "b", "me")
 			obstacle, err := obstruct(dir)
 			check(t, err)
 			uncertain := func(what string, err error) {
@@ -249,8 +251,13 @@ func TestFileFailedWriteIsUncertain(t *testing.T) {
 			uncertain("another commit", f.Commit(t.Context(), after(r)))
 			uncertain("clear", f.Clear(t.Context(), r))
 			uncertain("release", f.Release(t.Context(), r))
-			_, err = f.Acquire(t.Context(), "a", "me", lease.NewID())
+			uncertain("mark", f.Mark(t.Context(), r))
+			uncertain("ask", f.Ask(t.Context(), r, "you"))
+			uncertain("delete", f.Delete(t.Context(), r))
+			_, err = f.Acquire(t.Context(), r, "me", lease.NewID())
 			uncertain("acquire", err)
+			_, err = f.Get(t.Context(), "a")
+			uncertain("get", err)
 			check(t, f.Commit(t.Context(), after(other))) // other lanes go on
 			check(t, f.Close())
 
@@ -290,11 +297,31 @@ func TestFileFormat(t *testing.T) {
 	b, err := os.ReadFile(filepath.Join(dir, "shardId-000000000000.lane.json"))
 	check(t, err)
 	want := `{"lane":"shardId-000000000000","owner":"me","token":"` + r.Token + `","fence":1,"inc":"` + r.Inc +
-		`","number":1,"cid":"c1","pos":{"seq":"10"},"begin":-9223372036854775808,"watermark":1,"state":{"fold":"c3RhdGUgMQ=="},"pending":[{"kind":"dir","data":{"file":1}}]}`
+		`","beat":2,"number":1,"cid":"c1","pos":{"seq":"10"},"begin":-9223372036854775808,"watermark":1,"state":{"fold":"c3RhdGUgMQ=="},"pending":[{"kind":"dir","data":{"file":1}}],` +
+		`"prev":{"pos":{},"watermark":-9223372036854775808}}`
 	if string(b) != want {
 		t.Errorf("row file\n%s\nwant\n%s", b, want)
 	}
 	var v1 lease.Row
 	check(t, json.Unmarshal(b, &v1))
-	same(t, "read by encoding/json", v1, r)
+	same(t, "read by encoding/json", v1, row(t, f, r.Lane))
+}
+
+// A deleted row does not come back with the next process.
+func TestFileDeletedRowStaysAway(t *testing.T) {
+	dir := t.TempDir()
+	f := openFile(t, dir)
+	create(t, f, "a")
+	create(t, f, "b")
+	r := after(acquire(t, f, "a", "me"))
+	r.Ended, r.Pending = true, nil
+	check(t, f.Commit(t.Context(), r))
+	check(t, f.Delete(t.Context(), r))
+	check(t, f.Close())
+	f = openFile(t, dir)
+	rows, err := f.List(t.Context())
+	check(t, err)
+	if len(rows) != 1 || rows[0].Lane != "b" {
+		t.Errorf("rows %+v, want b alone", rows)
+	}
 }

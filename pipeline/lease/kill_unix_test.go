@@ -89,7 +89,11 @@ func commitForEver(dir string) error {
 	if err := f.Create(ctx, lease.Row{Lane: "a"}); err != nil {
 		return err
 	}
-	r, err := f.Acquire(ctx, "a", "child", lease.NewID())
+	seen, err := f.Get(ctx, "a")
+	if err != nil {
+		return err
+	}
+	r, err := f.Acquire(ctx, seen, "child", lease.NewID())
 	if err != nil {
 		return err
 	}
