@@ -11,9 +11,9 @@ import (
 // Publish makes visible what the rows of cfg.Leases list as pending, by
 // cfg.Publishers: what a fleet that was stopped in a hurry left behind. Nobody
 // would do it before the fleet runs again, and an unfinished upload does not live
-// for ever. It returns how many files it published. It is safe beside a running
-// fleet: completing an upload needs no lease, and the list is cleared only where
-// nobody owns the lane.
+// for ever. It returns how many files the rows listed, all of which are visible
+// then. It is safe beside a running fleet: completing an upload needs no lease, and
+// a list is cleared only where nobody owns the lane.
 func Publish(ctx context.Context, cfg Config) (files int, err error) {
 	p, err := bare(ctx, cfg)
 	if err != nil {

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/shardlake/shardlake/pipeline/internal/balance"
-	"github.com/shardlake/shardlake/pipeline/internal/lineage"
 	"github.com/shardlake/shardlake/pipeline/lease"
 	"github.com/shardlake/shardlake/source"
 )
@@ -40,6 +39,9 @@ type listedLane struct {
 // round looks at everything once and starts what this worker shall have. It says
 // when the next round is due, and whether anything runs or waits anywhere.
 func (r *runner) round(ctx context.Context) (next time.Duration, busy bool, err error) {
+	// Read before the rows: a lane that ends in between counts as running, and its
+	// end calls for another round.
+	running := r.lanes()
 	rows, err := r.rows(ctx)
 	if err != nil {
 		return 0, false, err
@@ -82,7 +84,7 @@ func (r *runner) round(ctx context.Context) (next time.Duration, busy bool, err 
 			}
 		}
 	}
-	next = r.share(ctx, rows, ready, lanes)
+	next = r.share(ctx, rows, ready, running, lanes)
 	return next, busy || r.any(), nil
 }
 
@@ -147,8 +149,8 @@ func (r *runner) unknownChild(rows []lease.Row) bool {
 
 // share takes what this worker shall have of the lanes that are ready, and asks
 // others for what it lacks.
-func (r *runner) share(ctx context.Context, rows, ready []lease.Row, known map[string]listedLane) (next time.Duration) {
-	running, isReady := r.lanes(), map[string]bool{}
+func (r *runner) share(ctx context.Context, rows, ready []lease.Row, running map[string]bool, known map[string]listedLane) (next time.Duration) {
+	isReady := map[string]bool{}
 	for _, row := range ready {
 		isReady[row.Lane] = true
 	}

@@ -37,12 +37,12 @@ type LaneStatus struct {
 
 // stats are a LaneStatus in the making. The lane writes, anybody reads.
 type stats struct {
-	source, lane                                       string
-	state                                              atomic.Pointer[string]
+	source, lane                                             string
+	state                                                    atomic.Pointer[string]
 	records, bytes, dead, gaps, commits, files, behind, held atomic.Int64
-	number                                             atomic.Uint64
-	watermark                                          atomic.Int64
-	committed                                          atomic.Pointer[shardlake.Position]
+	number                                                   atomic.Uint64
+	watermark                                                atomic.Int64
+	committed                                                atomic.Pointer[shardlake.Position]
 }
 
 func (s *stats) is(state string) { s.state.Store(&state) }

@@ -189,6 +189,9 @@ func (s *mortalStore) Complete(ctx context.Context, key, id string, parts []sink
 func (s *mortalStore) Abort(ctx context.Context, key, id string) error {
 	return s.p.do("abort", func() error { return s.Store.Abort(ctx, key, id) })
 }
+func (s *mortalStore) Delete(ctx context.Context, key string) error {
+	return s.p.do("delete object", func() error { return s.Store.Delete(ctx, key) })
+}
 func (s *mortalStore) Head(ctx context.Context, key string) (o sink.Object, err error) {
 	err = s.p.do("head", func() (err error) { o, err = s.Store.Head(ctx, key); return err })
 	return o, err
@@ -237,6 +240,19 @@ func (s *mortalLeases) Commit(ctx context.Context, next lease.Row) error {
 		return err
 	})
 }
+func (s *mortalLeases) Renew(ctx context.Context, r lease.Row) (now lease.Row, err error) {
+	err = s.p.do("renew", func() (err error) { now, err = s.Store.Renew(ctx, r); return err })
+	return now, err
+}
+func (s *mortalLeases) Ask(ctx context.Context, seen lease.Row, want string) error {
+	return s.p.do("ask", func() error { return s.Store.Ask(ctx, seen, want) })
+}
+func (s *mortalLeases) Mark(ctx context.Context, r lease.Row) error {
+	return s.p.do("mark", func() error { return s.Store.Mark(ctx, r) })
+}
+func (s *mortalLeases) Delete(ctx context.Context, r lease.Row) error {
+	return s.p.do("delete", func() error { return s.Store.Delete(ctx, r) })
+}
 func (s *mortalLeases) Clear(ctx context.Context, r lease.Row) error {
 	return s.p.do("clear", func() error { return s.Store.Clear(ctx, r) })
 }
@@ -283,3 +299,6 @@ func diff(got, want map[string]int) string {
 	}
 	return b.String()
 }
+
+// publishers can publish what any sink of the crash tests made.
+func publishers(p *process) []sink.Publisher { return []sink.Publisher{sink.Publish(p.store())} }
