@@ -1,0 +1,35 @@
+package pipelinetest_test
+
+import (
+	"testing"
+
+	"github.com/shardlake/shardlake/pipeline/pipelinetest"
+)
+
+// The same seed is the same run, turn by turn.
+func TestSameSeedSameRun(t *testing.T) {
+	differ := 0
+	for seed := range uint64(100) {
+		s := scenario(1, 2, 2)
+		a, b := pipelinetest.Simulate(t, seed, s), pipelinetest.Simulate(t, seed, scenario(1, 2, 2))
+		if a.Hash == b.Hash {
+			continue
+		}
+		if differ++; differ > 3 {
+			continue
+		}
+		for i := range a.Trace {
+			if i >= len(b.Trace) || a.Trace[i] != b.Trace[i] {
+				for _, l := range a.Trace[max(0, i-6):i] {
+					t.Log(l)
+				}
+				t.Logf("first  %v", a.Trace[i:min(i+3, len(a.Trace))])
+				t.Logf("second %v", b.Trace[i:min(i+3, len(b.Trace))])
+				break
+			}
+		}
+	}
+	if differ > 0 {
+		t.Errorf("%d seeds of 100 gave two runs", differ)
+	}
+}

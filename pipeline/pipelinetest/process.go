@@ -1,0 +1,82 @@
+package pipelinetest
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/shardlake/shardlake/pipeline"
+	"github.com/shardlake/shardlake/sink"
+)
+
+// process is one start of a worker: a pipeline of its own, until Run returns. The
+// driver's goroutine owns it, but for what bus.mu guards.
+type process struct {
+	*world
+	id     int // counts starts
+	name   string
+	sizes  Sizes
+	cancel context.CancelFunc
+	pipe   *pipeline.Pipeline
+
+	paused  time.Time // its calls wait until then
+	stopped bool      // it was told to
+	zombie  bool      // its slot has another process now
+
+	// Guarded by bus.mu:
+	dead bool
+	done bool // Run has returned
+	err  error
+}
+
+// start begins a process.
+func (w *world) start(slot int) *process {
+	p := &process{world: w, id: len(w.procs), sizes: w.policy.sizes()}
+	p.name = fmt.Sprintf("w%d.%d", slot, p.id)
+	w.procs = append(w.procs, p)
+	cfg := w.config
+	cfg.Owner = p.name
+	cfg.Leases = w.wrapTable(p.name, simTable{p})
+	cfg.CommitRecords = cmp.Or(cfg.CommitRecords, p.sizes.CommitRecords)
+	cfg.CommitEvery = cmp.Or(cfg.CommitEvery, p.sizes.CommitEvery)
+	cfg.Ahead = cmp.Or(cfg.Ahead, p.sizes.Ahead)
+	cfg.Memory = cmp.Or(cfg.Memory, 16<<20)
+	cfg.Discover = cmp.Or(cfg.Discover, 10*time.Second)
+	if cfg.Log == nil && w.verbose {
+		cfg.Log = slog.New(logTo{t: &w.trace, worker: p.name})
+	}
+	p.pipe = pipeline.New(cfg)
+	store := w.wrapStore(p.name, simStore{p})
+	w.build(p, func(prefix string) sink.Folder {
+		w.oracle.folder(prefix)
+		return sink.Folder{Store: store, Prefix: prefix, FileBytes: p.sizes.FileBytes, MaxOpen: p.sizes.MaxOpen}
+	})
+	var ctx context.Context
+	ctx, p.cancel = context.WithCancel(context.Background())
+	w.trace.add("%s starts: %+v", p.name, p.sizes)
+	w.report.Starts++
+	go func() {
+		err := p.pipe.Run(ctx)
+		p.bus.mu.Lock()
+		p.done, p.err = true, err
+		p.bus.mu.Unlock()
+		p.bus.poke()
+	}()
+	return p
+}
+
+// ended tells whether Run has returned, and what.
+func (p *process) ended() (bool, error) {
+	p.bus.mu.Lock()
+	defer p.bus.mu.Unlock()
+	return p.done, p.err
+}
+
+// running tells whether the process may still do something.
+func (p *process) running() bool {
+	p.bus.mu.Lock()
+	defer p.bus.mu.Unlock()
+	return !p.dead && !p.done
+}

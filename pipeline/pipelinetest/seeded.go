@@ -1,0 +1,141 @@
+package pipelinetest
+
+import (
+	"math/rand/v2"
+	"time"
+)
+
+// seeded is the policy of a run: all that happens follows from one number.
+type seeded struct {
+	rng      *rand.Rand
+	faults   Faults
+	until    int // faults happen before this turn
+	reshards int // that are left
+}
+
+func newSeeded(seed uint64, f Faults, reshards int) *seeded {
+	p := &seeded{rng: rand.New(rand.NewPCG(seed, 0x5a4d1a6e)), faults: f, reshards: reshards}
+	// A world in which everything goes wrong at once explores less than many in
+	// which some things do.
+	for _, chance := range []*int{&p.faults.Refused, &p.faults.Unanswered, &p.faults.Late, &p.faults.Slow, &p.faults.Crash, &p.faults.Stop, &p.faults.Pause, &p.faults.Jump} {
+		if p.rng.IntN(5) < 2 {
+			*chance = 0
+		}
+	}
+	p.until = 60 + p.rng.IntN(400)
+	return p
+}
+
+// draw returns a number below n.
+func (p *seeded) draw(n int) int { return p.rng.IntN(n) }
+
+func (p *seeded) chance(permille int) bool { return permille > 0 && p.rng.IntN(1000) < permille }
+
+func (p *seeded) seconds(n int) time.Duration {
+	return time.Duration(1+p.rng.IntN(n*1000)) * time.Millisecond
+}
+
+// sizes are small, and never those of the start before.
+func (p *seeded) sizes() Sizes {
+	s := Sizes{
+		Fetch: 1 + p.rng.IntN(12), Part: 64 << p.rng.IntN(4), FileBytes: int64(250 + p.rng.IntN(1500)),
+		MaxOpen: 1 + p.rng.IntN(6), CommitEvery: 2*time.Second + p.seconds(25), Ahead: 1 + p.rng.IntN(3),
+	}
+	if p.rng.IntN(4) > 0 {
+		s.CommitRecords = 1 + p.rng.IntN(16)
+	}
+	return s
+}
+
+// before lets the world change.
+func (p *seeded) before(w *world) {
+	switch {
+	case w.input < w.rows && (w.turn >= p.until || p.rng.IntN(6) == 0):
+		w.put(1 + p.rng.IntN(8))
+	case w.input == w.rows && p.reshards == 0 && !w.stream.ended && w.turn >= p.until:
+		w.stream.ended = true
+		w.trace.add("the stream ends")
+	}
+	if p.reshards > 0 && (w.turn >= p.until || p.chance(p.faults.Reshard)) {
+		p.reshard(w)
+	}
+	if w.turn >= p.until {
+		if w.calm.IsZero() {
+			w.calm = time.Now()
+			w.trace.add("the faults end")
+		}
+		return
+	}
+	if p.chance(p.faults.Jump) {
+		d := p.seconds(300)
+		w.trace.add("the clock jumps by %v", d)
+		w.report.Faults["jump"]++
+		for _, c := range w.bus.sorted() {
+			c.held = time.Now().Add(d)
+		}
+	}
+	for i := range w.slots {
+		s := &w.slots[i]
+		if s.now == nil {
+			continue
+		}
+		switch {
+		case !s.now.stopped && p.chance(p.faults.Stop):
+			w.trace.add("%s is told to stop", s.now.name)
+			w.report.Faults["stop"]++
+			s.now.stopped = true
+			s.now.cancel()
+		case p.chance(p.faults.Pause):
+			d := p.seconds(60)
+			w.trace.add("%s stands still for %v", s.now.name, d)
+			w.report.Faults["pause"]++
+			s.now.paused = time.Now().Add(d)
+			if p.rng.IntN(2) == 0 { // it is taken for dead
+				s.now.zombie = true
+				s.now, s.next = nil, time.Now().Add(p.seconds(20))
+			}
+		}
+	}
+}
+
+// reshard splits a shard, or merges two.
+func (p *seeded) reshard(w *world) {
+	p.reshards--
+	live := w.stream.live()
+	if n := p.rng.IntN(len(live)); len(live) > 1 && p.rng.IntN(2) == 0 {
+		n = min(n, len(live)-2)
+		w.trace.add("%s and %s merge", short(live[n].id), short(live[n+1].id))
+		w.stream.merge(n)
+	} else if w.stream.split(live[n]) {
+		w.trace.add("%s splits", short(live[n].id))
+	}
+	w.report.Faults["reshard"]++
+}
+
+// choose picks any call, and what goes wrong with it.
+func (p *seeded) choose(w *world, ready []*call) action {
+	a := action{call: p.rng.IntN(len(ready))}
+	if w.turn >= p.until {
+		return a
+	}
+	n := p.rng.IntN(1000)
+	for _, f := range []struct {
+		kind    fault
+		chance  int
+		seconds int
+	}{
+		{refused, p.faults.Refused, 0}, {unanswered, p.faults.Unanswered, 0}, {late, p.faults.Late, 90},
+		{slow, p.faults.Slow, 20}, {crashBefore, p.faults.Crash / 2, 0}, {crashAfter, p.faults.Crash - p.faults.Crash/2, 0},
+	} {
+		if n -= f.chance; n < 0 {
+			if a.fault = f.kind; f.seconds > 0 {
+				a.time = p.seconds(f.seconds)
+			}
+			return a
+		}
+	}
+	return a
+}
+
+// stop never leaves a run off.
+func (p *seeded) stop(*world) bool { return false }
