@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/shardlake/shardlake/pipeline/internal/balance"
+	"github.com/shardlake/shardlake/pipeline/internal/lineage"
 	"github.com/shardlake/shardlake/pipeline/lease"
 	"github.com/shardlake/shardlake/source"
 )
@@ -20,13 +21,15 @@ type fleet struct {
 	watch    *balance.Watch
 	listings []source.Listing // of each source, as last asked
 	listed   time.Time
-	told     map[string]bool // warnings that are in the log already
+	known    map[string]string // lanes that were listed or had a row then
+	begun    map[int]bool      // sources of which a lane has ever been acquired
+	told     map[string]bool   // warnings that are in the log already
 }
 
 func newFleet(p *Pipeline) (*fleet, error) {
 	w, err := balance.New(p.cfg.Owner, balance.Options{LeaseTime: p.cfg.LeaseTime, HandOver: p.cfg.HandOver,
 		MaxLanes: p.cfg.MaxLanes, Alone: !p.cfg.Leases.Shared()})
-	return &fleet{watch: w, told: map[string]bool{}}, err
+	return &fleet{watch: w, begun: map[int]bool{}, told: map[string]bool{}}, err
 }
 
 // listedLane is a lane of a listing with the source that lists it.
@@ -49,113 +52,91 @@ func (r *runner) round(ctx context.Context) (next time.Duration, busy bool, err 
 	if err := r.list(ctx, rows); err != nil {
 		return 0, false, err
 	}
-	lanes := map[string]listedLane{}
-	var ready []lease.Row
+	w, err := r.decide(ctx, rows)
+	if err != nil {
+		return 0, false, err
+	}
+	if len(w.held) > 0 && len(w.ready)+w.waiting+len(running) == 0 && !r.p.cfg.Leases.Shared() {
+		return 0, false, heldError(w.held)
+	}
+	next = r.share(ctx, w, running)
+	return next, w.busy || r.any(), nil
+}
+
+// work is what all sources together have to do.
+type work struct {
+	rows    []lease.Row
+	ready   []lease.Row
+	lanes   map[string]listedLane
+	held    map[string]string // why, by lane
+	waiting int
+	busy    bool
+}
+
+// decide finds out which lanes may run, and makes rows that are missing.
+func (r *runner) decide(ctx context.Context, rows []lease.Row) (w work, err error) {
 	for again := true; again; {
-		again, busy, ready = false, false, ready[:0]
+		again, w = false, work{rows: rows, lanes: map[string]listedLane{}, held: map[string]string{}}
 		for i, l := range r.fleet.listings {
-			plan, err := lineage.Plan(l, rows)
+			d, err := lineage.Plan(l, rows)
 			if err != nil {
-				return 0, false, err
+				return w, err
 			}
-			for _, w := range plan.Warnings {
-				r.tell(w)
+			if d.First && r.fleet.begun[i] {
+				return w, fmt.Errorf("the rows of %s are gone from the lease store, all of them, while the application ran: restore them, for without them the whole stream would be read again", l.Name)
 			}
-			for _, row := range plan.Create {
+			r.fleet.begun[i] = r.fleet.begun[i] || !d.First
+			for _, warning := range d.Warnings {
+				r.tell(warning)
+			}
+			for _, row := range d.Create {
 				if err := r.p.cfg.Leases.Create(ctx, row); err != nil {
-					return 0, false, fmt.Errorf("create the row of %s: %w: %w", row.Lane, errTable, err)
+					return w, fmt.Errorf("create the row of %s: %w: %w", row.Lane, errTable, err)
 				}
 				again = true
 			}
-			for _, row := range plan.Delete {
+			for _, row := range d.Delete {
 				if err := r.p.cfg.Leases.Delete(ctx, row); err != nil && !errors.Is(err, lease.ErrLost) {
 					r.p.cfg.Log.Warn("the row of a shard that is gone was not deleted; the next round tries again", "lane", row.Lane, "error", err)
 				}
 			}
 			for _, lane := range l.Lanes {
-				lanes[lane.ID] = listedLane{lane, r.p.reads[i], l.Name}
+				w.lanes[lane.ID] = listedLane{lane, r.p.reads[i], l.Name}
 			}
-			ready = append(ready, plan.Ready...)
-			busy = busy || plan.Busy
+			for id, why := range d.Held {
+				w.held[id] = why
+			}
+			w.ready, w.waiting, w.busy = append(w.ready, d.Ready...), w.waiting+len(d.Waiting), w.busy || d.Busy
 		}
 		if again {
 			if rows, err = r.rows(ctx); err != nil {
-				return 0, false, err
+				return w, err
 			}
 		}
 	}
-	next = r.share(ctx, rows, ready, running, lanes)
-	return next, busy || r.any(), nil
+	for _, id := range slices.Sorted(maps.Keys(w.held)) {
+		r.tell(fmt.Sprintf("lane %s is held: %s", id, w.held[id]))
+	}
+	return w, nil
 }
 
-// rows reads the lease rows, and what their beats say about other workers.
-func (r *runner) rows(ctx context.Context) ([]lease.Row, error) {
-	rows, err := r.p.cfg.Leases.List(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("list the lease rows: %w: %w", errTable, err)
+func heldError(held map[string]string) error {
+	var errs []error
+	for _, id := range slices.Sorted(maps.Keys(held)) {
+		errs = append(errs, fmt.Errorf("lane %s is held: %s", id, held[id]))
 	}
-	// The age of another's lease counts from after the answer.
-	r.fleet.watch.See(rows, time.Now())
-	return rows, nil
-}
-
-// list asks every source for its lanes, if that is due: at the beginning, after a
-// shard ended, here or elsewhere, and from time to time.
-func (r *runner) list(ctx context.Context, rows []lease.Row) error {
-	f := r.fleet
-	r.mu.Lock()
-	due := f.listings == nil || r.relist || time.Since(f.listed) >= r.p.cfg.Discover || r.unknownChild(rows)
-	r.relist = false
-	r.mu.Unlock()
-	if !due {
-		return nil
-	}
-	listings, seen := make([]source.Listing, len(r.p.reads)), map[string]string{}
-	for i, src := range r.p.reads {
-		l, err := src.list(ctx)
-		if err != nil {
-			return &Error{Stage: "list shards", Lane: fmt.Sprintf("all of source %d", i+1), Err: err}
-		}
-		for _, lane := range l.Lanes {
-			if other, dup := seen[lane.ID]; dup && lane.ID != "" {
-				return fmt.Errorf("lane %q is listed by %s and by %s: their positions would be mixed up; give each source its own lane names", lane.ID, other, l.Name)
-			}
-			seen[lane.ID] = l.Name
-		}
-		listings[i] = l
-	}
-	f.listings, f.listed = listings, time.Now()
-	return nil
-}
-
-// unknownChild tells whether a shard that another worker has ended names a child
-// that no listing has shown yet.
-func (r *runner) unknownChild(rows []lease.Row) bool {
-	known := map[string]bool{}
-	for _, l := range r.fleet.listings {
-		for _, lane := range l.Lanes {
-			known[lane.ID] = true
-		}
-	}
-	for _, row := range rows {
-		for _, c := range row.Children {
-			if !known[c] && !slices.ContainsFunc(rows, func(o lease.Row) bool { return o.Lane == c }) {
-				return true
-			}
-		}
-	}
-	return false
+	return errors.Join(errs...)
 }
 
 // share takes what this worker shall have of the lanes that are ready, and asks
 // others for what it lacks.
-func (r *runner) share(ctx context.Context, rows, ready []lease.Row, running map[string]bool, known map[string]listedLane) (next time.Duration) {
+func (r *runner) share(ctx context.Context, w work, running map[string]bool) (next time.Duration) {
 	isReady := map[string]bool{}
-	for _, row := range ready {
+	for _, row := range w.ready {
 		isReady[row.Lane] = true
 	}
-	all := make([]balance.Lane, len(rows))
-	for i, row := range rows {
+	all := make([]balance.Lane, len(w.rows))
+	for i, row := range w.rows {
 		all[i] = balance.Lane{Row: row, Ready: isReady[row.Lane], Running: running[row.Lane]}
 	}
 	plan := r.fleet.watch.Decide(all)
@@ -167,11 +148,11 @@ func (r *runner) share(ctx context.Context, rows, ready []lease.Row, running map
 			r.p.cfg.Log.Warn("a lane was not asked for; the next round tries again", "lane", row.Lane, "error", err)
 		}
 	}
-	r.take(ctx, plan.Take, known)
+	r.take(ctx, plan.Take, w.lanes)
 	switch {
 	case !r.p.cfg.Leases.Shared():
 		return r.p.cfg.Discover
-	case len(plan.Take) > 0 || len(plan.Ask) > 0 || r.awaits(rows):
+	case len(plan.Take) > 0 || len(plan.Ask) > 0 || r.awaits(w.rows):
 		return min(r.p.cfg.Balance, soon) // lanes are changing hands
 	}
 	return time.Duration((0.9 + 0.2*spread(r.p.cfg.Owner, 0)) * float64(r.p.cfg.Balance))

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -148,20 +149,24 @@ func TestHandOver(t *testing.T) {
 		// The crash tests' sums are by minute: nothing else may differ between workers.
 		a := w.join("a", lanes, nil)
 		time.Sleep(20 * time.Second)
-		var asked, given, taken time.Time
+		var asked, taken atomic.Int64
+		began := time.Now()
+		now := func() int64 { return 1 + int64(time.Since(began)) }
 		b := w.join("b", lanes, func(c *pipeline.Config) {
-			c.Leases = &spied{Store: c.Leases, ask: func() { asked = time.Now() }, acquire: func() { taken = time.Now() }}
+			c.Leases = &spied{Store: c.Leases, ask: func() { asked.Store(now()) }, acquire: func() { taken.Store(now()) }}
 		})
-		for taken.IsZero() {
-			if given.IsZero() && !asked.IsZero() && w.owned()[""] > 0 {
-				given = time.Now()
+		given := int64(0)
+		for taken.Load() == 0 {
+			if given == 0 && asked.Load() > 0 && w.owned()[""] > 0 {
+				given = now()
 			}
 			time.Sleep(10 * time.Millisecond)
 		}
-		if asked.IsZero() || given.Sub(asked) > leaseTime/3+time.Second || taken.Sub(given) > time.Second+50*time.Millisecond {
-			t.Errorf("asked %v, given after %v, taken after %v more", asked, given.Sub(asked), taken.Sub(given))
+		giving, taking := time.Duration(given-asked.Load()), time.Duration(taken.Load()-given)
+		if asked.Load() == 0 || giving > leaseTime/3+time.Second || taking > time.Second+50*time.Millisecond {
+			t.Errorf("given after %v, taken after %v more", giving, taking)
 		}
-		t.Logf("given up %v after the wish was written, taken %v later", given.Sub(asked), taken.Sub(given))
+		t.Logf("given up %v after the wish was written, taken %v later", giving, taking)
 		rows, err := w.leases.List(t.Context())
 		if err != nil {
 			t.Fatal(err)

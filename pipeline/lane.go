@@ -274,6 +274,11 @@ func (l *lane[T]) loop(ctx context.Context, chunks <-chan fetched, endFetching f
 			case err != nil:
 				return err
 			case errors.Is(c.err, io.EOF), errors.Is(c.err, source.ErrShardEnd):
+				if len(c.Children) > 0 {
+					if err := l.run.heirs(ctx, l.root, c.Children); err != nil {
+						return l.fail("children", err, "")
+					}
+				}
 				l.row.Children = c.Children
 				return l.finish(ctx, commitEnd)
 			case c.err != nil:
