@@ -27,7 +27,7 @@ func (s *survey) ask(p *Plan) {
 		if (few >= low || many <= low) && (few != low || many <= high) {
 			return
 		}
-		l := s.pick(from, to)
+		v := s.pick(from, to)
 		s.count[from]--
 		s.count[to]++
 		if to != s.me {
@@ -35,10 +35,10 @@ func (s *survey) ask(p *Plan) {
 		}
 		// A want of mine that does not count any more is overdue, and its owner
 		// beats all the same: it is stuck, and its later writes will be refused.
-		if l.Row.Want == s.me {
-			p.Take = append(p.Take, l.Row)
+		if v.Row.Want == s.me {
+			p.Take = append(p.Take, v.Row)
 		} else {
-			p.Ask = append(p.Ask, l.Row)
+			p.Ask = append(p.Ask, v.Row)
 		}
 		if !s.visible {
 			return // others asked as well; who they are shows in the next round
@@ -77,22 +77,16 @@ func (s *survey) richest(workers []string) string {
 
 // pick chooses the lane that moves: one that the receiver has asked for long ago,
 // else the first in the receiver's order.
-func (s *survey) pick(from, to string) *Lane {
-	lanes := s.movable[from]
-	first := 0
-	for i, l := range lanes[1:] {
-		old, now := lanes[first].Row, l.Row
-		if a, b := old.Want == to, now.Want == to; a != b {
-			if b {
-				first = i + 1
-			}
-			continue
-		}
-		if rank(to, now.Lane) < rank(to, old.Lane) {
-			first = i + 1
+func (s *survey) pick(from, to string) seen {
+	lanes, first := s.movable[from], 0
+	for i, v := range lanes {
+		best := lanes[first]
+		asked, before := v.Row.Want == to, best.Row.Want == to
+		if asked && !before || asked == before && rank(to, v.Row.Lane) < rank(to, best.Row.Lane) {
+			first = i
 		}
 	}
-	l := lanes[first]
+	v := lanes[first]
 	s.movable[from] = slices.Delete(lanes, first, first+1)
-	return l
+	return v
 }

@@ -14,6 +14,7 @@ func within(t *testing.T, what string, got, most int) {
 }
 
 func TestHotStart(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t, 1, 200)
 	f.spread(20, every)
 	n := f.settle(12)
@@ -25,25 +26,28 @@ func TestHotStart(t *testing.T) {
 
 // TestHotStartAtOnce: the worst instant, all in step for ever.
 func TestHotStartAtOnce(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t, 1, 200)
 	for range 20 {
 		f.join(0, Options{})
 	}
 	n := f.settle(12)
 	f.figures("20 workers in step", n)
-	f.quiet(100)
+	f.quiet(20)
 }
 
 func TestHotStartOverAMinute(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t, 1, 200)
 	f.spread(20, time.Minute)
 	f.run(time.Minute)
 	n := f.settle(30)
 	f.figures("20 workers within a minute", n)
-	f.quiet(100)
+	f.quiet(20)
 }
 
 func TestOneWorker(t *testing.T) {
+	t.Parallel()
 	for _, lanes := range []int{1, 4, 8, 200} {
 		f := newFleet(t, 1, lanes)
 		f.spread(1, every)
@@ -54,6 +58,7 @@ func TestOneWorker(t *testing.T) {
 }
 
 func TestJoinLeaveCrash(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t, 2, 200)
 	f.spread(20, every)
 	f.settle(12)
@@ -84,5 +89,5 @@ func TestJoinLeaveCrash(t *testing.T) {
 	}
 	n = f.settle(20)
 	f.figures("most crash", n)
-	f.quiet(100)
+	f.quiet(20)
 }

@@ -59,140 +59,138 @@ func (w *Watch) Decide(lanes []Lane) Plan {
 	s := w.survey(lanes)
 	p := Plan{Lanes: s.ready, Workers: len(s.live)}
 	s.take(&p)
-	if len(p.Take) == 0 && len(s.free) == 0 {
+	if len(p.Take) == 0 && len(s.open) == 0 {
 		s.ask(&p)
 	}
 	return p
 }
 
+// seen is a lane with what this worker knows of it. It is mine, or lives with
+// another owner, or is free.
+type seen struct {
+	*Lane
+	mine, live bool
+	idle       time.Duration // how long it has been known to be free
+	wanted     bool          // the want in its row may still be fulfilled
+}
+
+func (w *Watch) look(l *Lane) seen {
+	s, age := w.sight(&l.Row), time.Duration(0)
+	v := seen{Lane: l, mine: l.Row.Owner == w.me && l.Running}
+	v.live = !v.mine && l.Row.Owner != "" && l.Row.Owner != w.me && !w.opt.Alone && !w.expired(s)
+	if v.free() {
+		age = w.now.Sub(s.changed)
+		if l.Row.Owner != "" && l.Row.Owner != w.me {
+			age -= w.opt.LeaseTime
+		}
+	}
+	v.idle = max(age, 0)
+	// A free lane waits one lease time for its asker, which is two rounds; an owner
+	// has the time of a hand-over and another lease time.
+	wait, limit := w.now.Sub(s.asked), w.overdue()
+	if v.free() {
+		wait, limit = v.idle, w.opt.LeaseTime
+	}
+	v.wanted = l.Row.Want != "" && l.Row.Want != l.Row.Owner && !w.opt.Alone && wait <= limit
+	return v
+}
+
+func (v seen) free() bool { return !v.mine && !v.live }
+
 // survey is the fleet as one worker sees it in one round.
 type survey struct {
 	*Watch
 	live    map[string]bool
-	count   map[string]int     // ready lanes by the worker that runs them, or will
-	movable map[string][]*Lane // ready lanes that can be asked for, by live owner
-	wanted  []*Lane            // free now, and asked for by me
-	free    []*Lane            // free for me, besides wanted
+	count   map[string]int    // ready lanes by the worker that runs them, or will
+	movable map[string][]seen // ready lanes that can be asked for, by live owner
+	due     []seen            // free, and asked for by me
+	open    []seen            // free for whoever comes first
 	ready   int
 	held    int  // lanes that I run, ready or not
 	visible bool // others count me
 }
 
-// mine, live or free: a lane is exactly one of them.
-func (w *Watch) mine(l *Lane) bool { return l.Row.Owner == w.me && l.Running }
-
-func (w *Watch) alive(l *Lane, s sight) bool {
-	return l.Row.Owner != "" && l.Row.Owner != w.me && !w.opt.Alone && !w.expired(s)
-}
-
-func (w *Watch) isFree(l *Lane, s sight) bool { return !w.mine(l) && !w.alive(l, s) }
-
-// freeFor is how long a free lane has been known to be free.
-func (w *Watch) freeFor(l *Lane) time.Duration {
-	s := w.sight(l.Row)
-	age := w.now.Sub(s.changed)
-	if l.Row.Owner != "" && l.Row.Owner != w.me {
-		age -= w.opt.LeaseTime
-	}
-	return max(age, 0)
-}
-
-// fresh tells whether the want in a row may still be fulfilled. A free lane waits
-// one lease time for its asker, which is two rounds; an owner has the time of a
-// hand-over and another lease time.
-func (w *Watch) fresh(l *Lane, s sight) bool {
-	switch {
-	case l.Row.Want == "" || l.Row.Want == l.Row.Owner || w.opt.Alone:
-		return false
-	case w.isFree(l, s):
-		return w.freeFor(l) <= w.opt.LeaseTime
-	}
-	return w.now.Sub(s.asked) <= w.overdue()
-}
-
 func (w *Watch) survey(lanes []Lane) *survey {
-	s := &survey{Watch: w, live: map[string]bool{w.me: true}, count: map[string]int{}, movable: map[string][]*Lane{}}
-	owners := map[string]bool{}
+	s := &survey{Watch: w, live: map[string]bool{w.me: true}, count: map[string]int{}, movable: map[string][]seen{}}
+	all, owners := make([]seen, len(lanes)), map[string]bool{}
 	for i := range lanes {
-		l := &lanes[i]
-		sight := w.sight(l.Row)
-		owners[l.Row.Owner] = true
+		v := w.look(&lanes[i])
+		all[i] = v
+		owners[v.Row.Owner] = true
 		switch {
-		case w.mine(l):
+		case v.mine:
 			s.held++
 			s.visible = true
-		case w.alive(l, sight):
-			s.live[l.Row.Owner] = true
-		case l.Row.Owner == w.me && !w.expired(sight):
-			s.visible = true
+		case v.live:
+			s.live[v.Row.Owner] = true
+		case v.Row.Owner == w.me && v.idle <= w.opt.LeaseTime:
+			s.visible = true // the earlier life of the lane
 		}
 	}
-	for i := range lanes {
+	for _, v := range all {
 		// An owner all of whose rows stand still is dead, whatever it once asked for.
-		if l := &lanes[i]; !owners[l.Row.Want] && w.fresh(l, w.sight(l.Row)) {
-			s.live[l.Row.Want] = true
+		if v.wanted && !owners[v.Row.Want] {
+			s.live[v.Row.Want] = true
 		}
 	}
-	for i := range lanes {
-		l := &lanes[i]
-		sight := w.sight(l.Row)
-		promised := w.fresh(l, sight) && s.live[l.Row.Want]
-		if promised && l.Row.Want == w.me {
-			s.visible = true
-		}
-		if !l.Ready {
-			continue
-		}
-		s.ready++
-		free := w.isFree(l, sight)
-		switch {
-		case promised:
-			s.count[l.Row.Want]++
-		case !free:
-			s.count[l.Row.Owner]++
-			// What has ended is about to be finished: to move it is no gain.
-			if !l.Row.Ended && (!l.Running || l.Row.Owner == w.me) {
-				s.movable[l.Row.Owner] = append(s.movable[l.Row.Owner], l)
-			}
-		}
-		switch {
-		case !free || l.Running:
-		case promised && l.Row.Want == w.me:
-			s.wanted = append(s.wanted, l)
-		case !promised:
-			s.free = append(s.free, l)
-		}
+	for _, v := range all {
+		s.add(v)
 	}
-	s.sort()
+	slices.SortFunc(s.due, s.byUrgency)
+	slices.SortFunc(s.open, s.byUrgency)
 	return s
 }
 
-// sort puts what is free in order: rows that need only be published, since their
-// children wait for them; then by the time without an owner, in steps of the
-// lease time; then each worker in its own order, so that they do not all reach
-// for the same lane.
-func (s *survey) sort() {
-	ended := func(l *Lane) int {
-		if l.Row.Ended {
-			return 0
+// add counts one lane, and puts it where it can be taken or asked for.
+func (s *survey) add(v seen) {
+	promised := v.wanted && s.live[v.Row.Want]
+	if promised && v.Row.Want == s.me {
+		s.visible = true
+	}
+	if !v.Ready {
+		return
+	}
+	s.ready++
+	switch {
+	case promised:
+		s.count[v.Row.Want]++
+	case !v.free():
+		s.count[v.Row.Owner]++
+		// What has ended is about to be finished: to move it is no gain.
+		if !v.Row.Ended && (v.mine || !v.Running) {
+			s.movable[v.Row.Owner] = append(s.movable[v.Row.Owner], v)
 		}
-		return 1
 	}
-	byUrgency := func(a, b *Lane) int {
-		return cmp.Or(
-			cmp.Compare(ended(a), ended(b)),
-			cmp.Compare(s.freeFor(b)/s.opt.LeaseTime, s.freeFor(a)/s.opt.LeaseTime),
-			cmp.Compare(rank(s.me, a.Row.Lane), rank(s.me, b.Row.Lane)),
-			cmp.Compare(a.Row.Lane, b.Row.Lane))
+	switch {
+	case !v.free() || v.Running:
+	case !promised:
+		s.open = append(s.open, v)
+	case v.Row.Want == s.me:
+		s.due = append(s.due, v)
 	}
-	slices.SortFunc(s.wanted, byUrgency)
-	slices.SortFunc(s.free, byUrgency)
 }
 
-// take plans what is taken: lanes that I have asked for, then free ones up to my
+// byUrgency puts first what need only be published, since its children wait for
+// it; then what has been free for longest, in steps of the lease time; then each
+// worker has its own order, so that they do not all reach for the same lane.
+func (s *survey) byUrgency(a, b seen) int {
+	step := s.opt.LeaseTime
+	switch {
+	case a.Row.Ended != b.Row.Ended && a.Row.Ended:
+		return -1
+	case a.Row.Ended != b.Row.Ended:
+		return 1
+	}
+	return cmp.Or(
+		cmp.Compare(b.idle/step, a.idle/step),
+		cmp.Compare(rank(s.me, a.Row.Lane), rank(s.me, b.Row.Lane)),
+		cmp.Compare(a.Row.Lane, b.Row.Lane))
+}
+
+// take plans what is taken: lanes that I have asked for, then open ones up to my
 // share.
 func (s *survey) take(p *Plan) {
-	lack := min(len(s.free), max(0, up(s.ready, len(s.live))-s.count[s.me]))
+	lack := min(len(s.open), max(0, up(s.ready, len(s.live))-s.count[s.me]))
 	most := max(1, up(s.ready, perRound))
 	switch {
 	case s.opt.Alone:
@@ -200,27 +198,20 @@ func (s *survey) take(p *Plan) {
 	case !s.visible:
 		most = 1
 	}
+	take := slices.Concat(s.due, s.open[:min(lack, most)])
 	// A lane that nobody has taken for so long has been left by those whose share
 	// it is: they are full, or cannot run it. Then anybody may, one a round.
-	neglected := 0
-	for _, l := range s.free {
-		if s.freeFor(l) > s.overdue() {
-			neglected++
-		}
-	}
-	due := slices.Concat(s.wanted, s.free[:min(lack, most)])
-	spill := len(s.wanted) + max(lack, neglected)
-	if lack == 0 && neglected > 0 {
-		i := slices.IndexFunc(s.free, func(l *Lane) bool { return s.freeFor(l) > s.overdue() })
-		due = append(due, s.free[i])
+	neglected := slices.DeleteFunc(slices.Clone(s.open), func(v seen) bool { return v.idle <= s.overdue() })
+	if lack == 0 && len(neglected) > 0 {
+		take = append(take, neglected[0])
 	}
 	if s.opt.MaxLanes > 0 {
 		room := max(0, s.opt.MaxLanes-s.held)
-		p.Spill = max(0, spill-room)
-		due = due[:min(len(due), room)]
+		p.Spill = max(0, len(s.due)+max(lack, len(neglected))-room)
+		take = take[:min(len(take), room)]
 	}
-	for _, l := range due {
-		p.Take = append(p.Take, l.Row)
+	for _, v := range take {
+		p.Take = append(p.Take, v.Row)
 	}
 }
 

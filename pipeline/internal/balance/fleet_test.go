@@ -1,6 +1,7 @@
 package balance
 
 import (
+	"cmp"
 	"container/heap"
 	"context"
 	"errors"
@@ -24,10 +25,10 @@ type fleet struct {
 	events  queue
 	store   *lease.Memory
 	workers []*worker
-	acquire int                 // acquisitions so far
-	last    map[string]string   // who last acquired a lane
-	plans   func(*worker, Plan) // sees each plan, if set
-	lossy   bool                // two may believe: lanes are taken by force
+	acquire int                      // acquisitions so far
+	last    map[string]string        // who last acquired a lane
+	plans   func(*worker, Plan)      // sees each plan, if set
+	forced  map[string]time.Duration // until when two may believe, since the lane was taken by force
 
 	moves, refused, asks, lost int
 }
@@ -38,28 +39,6 @@ const (
 	every     = leaseTime / 2 // between two rounds of a worker
 	beat      = leaseTime / 3 // between two renewals of a lane
 )
-
-// worker is one process. Its knobs may be changed while the fleet runs.
-type worker struct {
-	*fleet
-	name     string
-	watch    *Watch
-	skew     time.Duration // of its clock
-	latency  func() time.Duration
-	hand     time.Duration          // how long it takes to hand a lane over
-	deaf     bool                   // it never does
-	throttle func(lane string) bool // whether a renewal is refused for now
-	alive    bool
-	lanes    map[string]*held
-}
-
-// held is a lane of a worker, from before Acquire until it is given up.
-type held struct {
-	row      lease.Row
-	acquired bool
-	sent     time.Duration // before the last request that was answered: the lease counts from here
-	handing  bool
-}
 
 type event struct {
 	at  time.Duration
@@ -87,7 +66,7 @@ func (q *queue) Pop() any {
 
 func newFleet(t *testing.T, seed uint64, lanes int) *fleet {
 	t.Helper()
-	f := &fleet{t: t, rng: rand.New(rand.NewPCG(seed, 1)), store: new(lease.Memory), last: map[string]string{}}
+	f := &fleet{t: t, rng: rand.New(rand.NewPCG(seed, 1)), store: new(lease.Memory), last: map[string]string{}, forced: map[string]time.Duration{}}
 	for i := range lanes {
 		f.create(fmt.Sprintf("shardId-%012d", i))
 	}
@@ -101,18 +80,18 @@ func (f *fleet) create(lane string, parents ...string) {
 	}
 }
 
+// rows are those of the store, in no order.
 func (f *fleet) rows() []lease.Row {
 	rows, err := f.store.List(context.Background())
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	slices.SortFunc(rows, func(a, b lease.Row) int { // Memory lists in no order
-		if a.Lane < b.Lane {
-			return -1
-		}
-		return 1
-	})
 	return rows
+}
+
+// byLane are the rows in the order of their lanes, for events that pick one.
+func (f *fleet) byLane() []lease.Row {
+	return slices.SortedFunc(slices.Values(f.rows()), func(a, b lease.Row) int { return cmp.Compare(a.Lane, b.Lane) })
 }
 
 func (f *fleet) after(d time.Duration, do func()) {
@@ -160,190 +139,6 @@ func (f *fleet) spread(n int, over time.Duration) {
 	}
 }
 
-// call runs effect in the store and then answer at the worker, unless the worker
-// is dead by then. What is under way when a worker dies still takes effect.
-func (w *worker) call(effect, answer func()) {
-	d := w.latency()
-	w.after(d/2, effect)
-	w.after(d, func() {
-		if w.alive {
-			answer()
-		}
-	})
-}
-
-// round is one round of a worker.
-func (w *worker) round() {
-	if !w.alive {
-		return
-	}
-	start := w.now
-	var rows []lease.Row
-	w.call(func() { rows = w.rows() }, func() {
-		w.watch.See(rows, time.Unix(0, 0).Add(w.now+w.skew))
-		lanes := make([]Lane, len(rows))
-		for i, r := range rows {
-			_, running := w.lanes[r.Lane]
-			lanes[i] = Lane{Row: r, Ready: ready(r, rows), Running: running}
-		}
-		p := w.watch.Decide(lanes)
-		if w.plans != nil {
-			w.plans(w, p)
-		}
-		for _, r := range p.Take {
-			w.take(r)
-		}
-		for _, r := range p.Ask {
-			w.ask(r)
-		}
-		w.after(max(0, start+every-w.now), w.round)
-	})
-}
-
-func ready(r lease.Row, rows []lease.Row) bool {
-	if r.Finished() || r.Hold != "" {
-		return false
-	}
-	for _, p := range rows {
-		if slices.Contains(r.Parents, p.Lane) && !p.Finished() {
-			return false
-		}
-	}
-	return true
-}
-
-func (w *worker) take(seen lease.Row) {
-	h := &held{sent: w.now}
-	w.lanes[seen.Lane] = h
-	w.fleet.acquire++
-	token := fmt.Sprint("token-", w.fleet.acquire)
-	var err error
-	w.call(func() {
-		if h.row, err = w.store.Acquire(context.Background(), seen, w.name, token); err == nil {
-			if old := w.last[seen.Lane]; old != "" && old != w.name {
-				w.moves++
-			}
-			w.last[seen.Lane] = w.name
-		}
-	}, func() {
-		switch {
-		case errors.Is(err, lease.ErrLost):
-			w.refused++
-			delete(w.lanes, seen.Lane)
-		case err != nil:
-			w.t.Fatal(err)
-		case w.now-h.sent > leaseTime:
-			w.lost++
-			delete(w.lanes, seen.Lane)
-		default:
-			h.acquired = true
-			w.believe(seen.Lane)
-			w.after(max(0, h.sent+beat-w.now), func() { w.renew(seen.Lane, h) })
-			w.after(h.sent+leaseTime-w.now, func() { w.lapse(seen.Lane, h) })
-		}
-	})
-}
-
-func (w *worker) ask(seen lease.Row) {
-	w.asks++
-	var err error
-	w.call(func() { err = w.store.Ask(context.Background(), seen, w.name) }, func() {
-		if errors.Is(err, lease.ErrLost) {
-			w.refused++
-		} else if err != nil {
-			w.t.Fatal(err)
-		}
-	})
-}
-
-// holds tells whether h is still the worker's life of the lane.
-func (w *worker) holds(lane string, h *held) bool { return w.alive && w.lanes[lane] == h }
-
-func (w *worker) renew(lane string, h *held) {
-	if !w.holds(lane, h) {
-		return
-	}
-	sent, refused := w.now, w.throttle(lane)
-	var r lease.Row
-	var err error
-	w.call(func() {
-		if !refused {
-			r, err = w.store.Renew(context.Background(), h.row)
-		}
-	}, func() {
-		switch {
-		case !w.holds(lane, h):
-			return
-		case errors.Is(err, lease.ErrLost):
-			w.lost++
-			delete(w.lanes, lane)
-			return
-		case err != nil:
-			w.t.Fatal(err)
-		case !refused:
-			h.sent = sent
-			w.believe(lane)
-			w.after(max(0, h.sent+leaseTime-w.now), func() { w.lapse(lane, h) })
-			if r.Want != "" && r.Want != w.name && !h.handing && !w.deaf {
-				h.handing = true
-				w.after(w.hand, func() { w.release(lane, h) })
-			}
-		}
-		w.after(max(0, sent+beat-w.now), func() { w.renew(lane, h) })
-	})
-}
-
-// lapse gives a lane up whose renewals were not answered in time.
-func (w *worker) lapse(lane string, h *held) {
-	if w.holds(lane, h) && w.now-h.sent >= leaseTime {
-		w.lost++
-		delete(w.lanes, lane)
-	}
-}
-
-func (w *worker) release(lane string, h *held) {
-	if !w.holds(lane, h) {
-		return
-	}
-	delete(w.lanes, lane)
-	w.call(func() {
-		if err := w.store.Release(context.Background(), h.row); err != nil {
-			w.t.Fatal(err)
-		}
-	}, func() {})
-}
-
-// believe is called when a worker comes to think that a lane is its own, or goes
-// on to think so: nobody else may.
-func (w *worker) believe(lane string) {
-	for _, o := range w.workers {
-		if h := o.lanes[lane]; o != w && o.alive && h != nil && h.acquired && w.now-h.sent < leaseTime && !w.lossy {
-			w.t.Errorf("%v: %s and %s both think that %s is theirs", w.now, w.name, o.name, lane)
-		}
-	}
-}
-
-// crash ends a worker without a word.
-func (w *worker) crash() {
-	w.alive = false
-	clear(w.lanes)
-}
-
-// leave ends a worker in order: it releases what it holds.
-func (w *worker) leave() {
-	lanes := []string{}
-	for l, h := range w.lanes {
-		if h.acquired {
-			lanes = append(lanes, l)
-		}
-	}
-	slices.Sort(lanes)
-	for _, l := range lanes {
-		w.release(l, w.lanes[l])
-	}
-	w.crash()
-}
-
 // finish reads a lane to its end, whoever runs it.
 func (f *fleet) finish(lane string) {
 	for _, w := range f.workers {
@@ -389,14 +184,17 @@ func (f *fleet) counts() (byWorker map[string]int, idle int) {
 // one lane, and nobody waits for anything.
 func (f *fleet) balanced() bool {
 	for _, r := range f.rows() {
-		if r.Want != "" {
+		if r.Want != "" && !r.Finished() {
 			return false
 		}
 	}
-	return f.even()
-}
-
-func (f *fleet) even() bool {
+	for _, w := range f.workers {
+		for _, h := range w.lanes {
+			if !h.acquired {
+				return false
+			}
+		}
+	}
 	by, idle := f.counts()
 	low, high := 1<<30, 0
 	for _, n := range by {
@@ -414,6 +212,9 @@ func (f *fleet) settle(most int) int {
 		}
 		if n == most {
 			by, idle := f.counts()
+			for _, r := range f.byLane() {
+				f.t.Logf("%s: owner %s, want %q, fence %d, beat %d, ended %v", r.Lane, r.Owner, r.Want, r.Fence, r.Beat, r.Ended)
+			}
 			f.t.Fatalf("not balanced after %d rounds: %v, %d idle", most, by, idle)
 		}
 		f.run(every)
@@ -423,15 +224,13 @@ func (f *fleet) settle(most int) int {
 // quiet runs the fleet for so many rounds in which no lane may move.
 func (f *fleet) quiet(rounds int) {
 	f.t.Helper()
-	moves, asks, refused, takes := f.moves, f.asks, f.refused, f.fleetTakes()
+	moves, asks, refused, takes := f.moves, f.asks, f.refused, f.acquire
 	f.run(time.Duration(rounds) * every)
-	if f.moves != moves || f.asks != asks || f.refused != refused || f.fleetTakes() != takes {
+	if f.moves != moves || f.asks != asks || f.refused != refused || f.acquire != takes {
 		f.t.Errorf("in %d rounds of a balanced fleet: %d moves, %d asked for, %d refused, %d taken",
-			rounds, f.moves-moves, f.asks-asks, f.refused-refused, f.fleetTakes()-takes)
+			rounds, f.moves-moves, f.asks-asks, f.refused-refused, f.acquire-takes)
 	}
 }
-
-func (f *fleet) fleetTakes() int { return f.acquire }
 
 // figures logs and returns what changed since the last call.
 func (f *fleet) figures(what string, rounds int) (moves, refused int) {

@@ -90,15 +90,15 @@ func (w *Watch) See(rows []lease.Row, now time.Time) {
 	}
 	w.now = now
 	seen := make(map[string]sight, len(rows))
-	for _, r := range rows {
-		seen[r.Lane] = w.sight(r)
+	for i := range rows {
+		seen[rows[i].Lane] = w.sight(&rows[i])
 	}
 	w.rows = seen
 }
 
 // sight is what is known of a row that looks like r now. A row that was not seen
 // before counts from now: its owner may have written it the moment before.
-func (w *Watch) sight(r lease.Row) sight {
+func (w *Watch) sight(r *lease.Row) sight {
 	s := sight{inc: r.Inc, owner: r.Owner, fence: r.Fence, beat: r.Beat, changed: w.now, want: r.Want, asked: w.now}
 	old, ok := w.rows[r.Lane]
 	if !ok {
