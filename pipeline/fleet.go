@@ -35,8 +35,9 @@ func newFleet(p *Pipeline) (*fleet, error) {
 // listedLane is a lane of a listing with the source that lists it.
 type listedLane struct {
 	source.Lane
-	src    reader
-	stream string
+	src      reader
+	stream   string
+	identity string
 }
 
 // round looks at everything once and starts what this worker shall have. It says
@@ -75,7 +76,8 @@ type work struct {
 
 // decide finds out which lanes may run, and makes rows that are missing.
 func (r *runner) decide(ctx context.Context, rows []lease.Row) (w work, err error) {
-	for again := true; again; {
+	// Not for ever: a list may be older than the rows that were just made.
+	for n, again := 0, true; again && n < 3; n++ {
 		again, w = false, work{rows: rows, lanes: map[string]listedLane{}, held: map[string]string{}}
 		for i, l := range r.fleet.listings {
 			d, err := lineage.Plan(l, rows)
@@ -101,7 +103,7 @@ func (r *runner) decide(ctx context.Context, rows []lease.Row) (w work, err erro
 				}
 			}
 			for _, lane := range l.Lanes {
-				w.lanes[lane.ID] = listedLane{lane, r.p.reads[i], l.Name}
+				w.lanes[lane.ID] = listedLane{lane, r.p.reads[i], l.Name, l.Identity}
 			}
 			for id, why := range d.Held {
 				w.held[id] = why
@@ -191,6 +193,7 @@ func (r *runner) take(ctx context.Context, want []lease.Row, lanes map[string]li
 		wg.Go(func() {
 			defer func() { <-slots }()
 			if row, sent, ok := r.acquire(ctx, seen); ok {
+				row.Source = l.identity // rows of another program have none
 				r.launch(l.src, l.stream, l.Lane, row, sent)
 			}
 		})
@@ -201,8 +204,8 @@ func (r *runner) take(ctx context.Context, want []lease.Row, lanes map[string]li
 // can still publish what it left, and say what of it is lost.
 func (r *runner) gone(row lease.Row) (listedLane, bool) {
 	for i, l := range r.fleet.listings {
-		if l.Identity == row.Source {
-			return listedLane{source.Lane{ID: row.Lane, Parents: row.Parents, Range: row.Range}, r.p.reads[i], l.Name}, true
+		if l.Identity == row.Source || row.Source == "" && len(r.fleet.listings) == 1 {
+			return listedLane{source.Lane{ID: row.Lane, Parents: row.Parents, Range: row.Range}, r.p.reads[i], l.Name, l.Identity}, true
 		}
 	}
 	return listedLane{}, false
@@ -218,6 +221,12 @@ const acquireTries = 4
 func (r *runner) acquire(ctx context.Context, seen lease.Row) (row lease.Row, sent time.Time, ok bool) {
 	log := r.p.cfg.Log.With("lane", seen.Lane)
 	token := lease.NewID()
+	r.mu.Lock()
+	r.tokens[seen.Lane] = append(r.tokens[seen.Lane], token)
+	if n := len(r.tokens[seen.Lane]) - maxTokens; n > 0 {
+		r.tokens[seen.Lane] = r.tokens[seen.Lane][n:]
+	}
+	r.mu.Unlock()
 	for try := 1; ; try++ {
 		sent = time.Now()
 		row, err := r.p.cfg.Leases.Acquire(ctx, seen, r.p.cfg.Owner, token)
@@ -242,6 +251,26 @@ func (r *runner) acquire(ctx context.Context, seen lease.Row) (row lease.Row, se
 			return row, sent, false
 		}
 	}
+}
+
+// maxTokens is how many acquisitions of a lane are remembered, to tell a late one
+// of this worker from that of a twin.
+const maxTokens = 16
+
+// twin looks whether another process acquires lanes under this worker's name. The
+// two would take each other's lanes for their own, and take them for ever.
+func (r *runner) twin(ctx context.Context, id string) error {
+	row, err := r.p.cfg.Leases.Get(ctx, id)
+	if err != nil || row.Owner != r.p.cfg.Owner {
+		return nil // whoever has it, it is not a twin; an error shows elsewhere
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if slices.Contains(r.tokens[id], row.Token) {
+		return nil
+	}
+	return &Error{Stage: "lease", Lane: id, Pos: row.Pos, Err: fmt.Errorf("another process uses the worker id %q", r.p.cfg.Owner),
+		Remedy: "leave Config.Owner empty, or make it new for each start of a process"}
 }
 
 // lanes are those that run here.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -483,4 +485,94 @@ func TestRepairIsRepeatable(t *testing.T) {
 			return
 		}
 	}
+}
+
+// Two processes under one worker id would take each other's lanes for ever.
+func TestTwins(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, lanes := newWorld(t), many(4, 5000)
+		a := w.join("same", lanes, nil)
+		time.Sleep(30 * time.Second)
+		b := w.join("same", lanes, nil)
+		time.Sleep(time.Minute)
+		a.stop()
+		b.stop()
+		a.wg.Wait()
+		b.wg.Wait()
+		if err := errors.Join(a.err, b.err); err == nil || !strings.Contains(err.Error(), "another process uses the worker id") {
+			t.Error(err)
+		}
+		w.raw(t)
+	})
+}
+
+// A row is deleted under a running worker: the lane stops at once, and its row is
+// not made anew at the beginning, which would double everything.
+func TestRowDeletedUnderAWorker(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, lanes := newWorld(t), many(3, 5000)
+		gone := &forgetful{Store: shared{w.leases}}
+		a := w.join("a", lanes, func(c *pipeline.Config) { gone.Store = c.Leases; c.Leases = gone })
+		time.Sleep(20 * time.Second)
+		gone.forget("values-1")
+		before := w.raw(t)
+		time.Sleep(5 * time.Minute)
+		for _, l := range a.pipe.Status().Lanes {
+			if (l.State == "lost") != (l.Lane == "values-1") {
+				t.Errorf("lane %s is %s", l.Lane, l.State)
+			}
+		}
+		if after := w.raw(t); after <= before {
+			t.Errorf("%d rows, then %d: the other lanes stand still", before, after)
+		}
+		a.leave(t)
+	})
+}
+
+// forgetful is a table of which somebody has deleted a row by hand.
+type forgetful struct {
+	lease.Store
+	mu   sync.Mutex
+	gone string
+}
+
+func (f *forgetful) forget(lane string) { f.mu.Lock(); f.gone = lane; f.mu.Unlock() }
+func (f *forgetful) is(lane string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return lane == f.gone
+}
+func (f *forgetful) List(ctx context.Context) ([]lease.Row, error) {
+	rows, err := f.Store.List(ctx)
+	return slices.DeleteFunc(rows, func(r lease.Row) bool { return f.is(r.Lane) }), err
+}
+func (f *forgetful) Get(ctx context.Context, lane string) (lease.Row, error) {
+	if f.is(lane) {
+		return lease.Row{}, lease.ErrNoRow
+	}
+	return f.Store.Get(ctx, lane)
+}
+func (f *forgetful) Renew(ctx context.Context, r lease.Row) (lease.Row, error) {
+	if f.is(r.Lane) {
+		return lease.Row{}, lease.ErrNoRow
+	}
+	return f.Store.Renew(ctx, r)
+}
+func (f *forgetful) Commit(ctx context.Context, r lease.Row) error {
+	if f.is(r.Lane) {
+		return lease.ErrNoRow
+	}
+	return f.Store.Commit(ctx, r)
+}
+func (f *forgetful) Acquire(ctx context.Context, seen lease.Row, owner, token string) (lease.Row, error) {
+	if f.is(seen.Lane) {
+		return lease.Row{}, lease.ErrNoRow
+	}
+	return f.Store.Acquire(ctx, seen, owner, token)
+}
+func (f *forgetful) Create(ctx context.Context, r lease.Row) error {
+	if f.is(r.Lane) && r.Hold == "" {
+		return errors.New("a row that was lost is made anew")
+	}
+	return f.Store.Create(ctx, r)
 }

@@ -84,12 +84,16 @@ func (r *root[T]) run(ctx context.Context, run *runner, stream string, id source
 	switch cause := context.Cause(ctx); {
 	case err == nil, errors.Is(err, errNotYet):
 		l.release(run.work)
+		return err
 	case errors.Is(cause, errGiven):
 		l.release(run.work)
 		l.log.Warn("the lane was given up as it was; its successor reads again what was not committed", "cause", cause)
 		return nil
 	case errors.Is(cause, errStopTimeout):
 		l.release(run.work)
+		return l.fail("stop", cause, "")
+	case cause != nil:
+		return l.fail("run", cause, "") // and not what the stages say about it
 	}
 	return err
 }

@@ -28,7 +28,8 @@ type runner struct {
 
 	mu      sync.Mutex
 	running map[string]bool
-	relist  bool // a shard ended: its children are to be found
+	relist  bool                // a shard ended: its children are to be found
+	tokens  map[string][]string // of this worker's acquisitions, by lane
 	errs    []error
 }
 
@@ -37,7 +38,7 @@ var errStopTimeout = errors.New("stopping took longer than Config.StopTimeout; w
 
 func newRunner(p *Pipeline) (*runner, error) {
 	f, err := newFleet(p)
-	return &runner{p: p, stop: make(chan struct{}), poke: make(chan struct{}, 1), running: map[string]bool{}, fleet: f}, err
+	return &runner{p: p, stop: make(chan struct{}), poke: make(chan struct{}, 1), running: map[string]bool{}, tokens: map[string][]string{}, fleet: f}, err
 }
 
 func (r *runner) run(ctx context.Context) error {
@@ -159,6 +160,9 @@ func (r *runner) ended(id string, err error) {
 		// In a fleet that happens; whoever has the lane now goes on with it.
 		r.p.cfg.Log.Warn("a lane was lost to another worker", "lane", id, "error", err)
 		r.p.is(id, "lost")
+		if err := r.twin(r.work, id); err != nil {
+			r.fail(err)
+		}
 	case r.p.cfg.Repair && errors.Is(err, sink.ErrLostUpload):
 		r.p.cfg.Log.Error("a lane begins again, to repair a commit", "lane", id, "error", err)
 	default:

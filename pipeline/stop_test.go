@@ -30,6 +30,20 @@ func (e endless) Open(l source.Lane, from source.Start) (source.Fetcher, error) 
 	return &endlessFetcher{f, e.each}, err
 }
 
+// Lanes share the hash space, as shards do.
+func (e endless) Lanes(ctx context.Context) (source.Listing, error) {
+	l, err := e.Slices.Lanes(ctx)
+	n := 256 / len(l.Lanes)
+	for i := range l.Lanes {
+		r := &l.Lanes[i].Range
+		r.From[0], r.To = byte(i*n), shardlake.MaxHash
+		if i < len(l.Lanes)-1 {
+			r.To[0] = byte((i+1)*n - 1)
+		}
+	}
+	return l, err
+}
+
 type endlessFetcher struct {
 	source.Fetcher
 	each time.Duration
