@@ -60,6 +60,8 @@ func TestDecide(t *testing.T) {
 			lanes: []Lane{mine("a"), of("you", "b"), unready(of("you", "c")), unready(of("", "d")), unready(of("you", "e"))}},
 		"it asks whoever has most": {
 			lanes: []Lane{mine("a"), of("you", "b"), of("you", "c"), of("he", "d"), of("he", "e"), of("he", "f"), ended(of("he", "g"))}, ask: "e"},
+		"what has ended is not asked for": {
+			lanes: []Lane{mine("a"), ended(of("you", "b")), ended(of("you", "c")), ended(of("you", "d"))}},
 		"between the two shares nothing moves": {
 			lanes: []Lane{mine("a"), of("you", "b"), of("you", "c")}},
 		"nothing is asked for while something is free": {
@@ -176,10 +178,64 @@ func TestReservation(t *testing.T) {
 		t.Errorf("take %q, want a: its asker does not take it", names(p.Take))
 	}
 
-	w = open(t, Options{})
+	// After a crash as well: from when its owner was known to be dead.
+	w, a.Row.Owner = open(t, Options{}), "he"
+	w.See(rows(), start)
+	for _, s := range []time.Duration{9, 11, 20, 21} {
+		w.See(rows(), start.Add(s*time.Second))
+		if p := w.Decide([]Lane{a, b}); len(p.Take) == 1 != (s == 21) {
+			t.Errorf("after %d s: take %q", s, names(p.Take))
+		}
+	}
+
+	w, a.Row.Owner = open(t, Options{}), ""
 	w.See([]lease.Row{b.Row}, start)
 	w.See([]lease.Row{a.Row, b.Row}, start.Add(11*time.Second))
 	if p := w.Decide([]Lane{a, b}); len(p.Take) != 1 || p.Workers != 1 {
 		t.Errorf("took %q of %d workers: the asker is dead", names(p.Take), p.Workers)
+	}
+}
+
+// TestAllAtOnce: workers that see the same rows ask for what is too much, and not
+// each for all of it.
+func TestAllAtOnce(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		lanes []int // of each worker
+		moves int
+	}{
+		"ten relieve one":           {[]int{4, 2, 2, 2, 2, 2, 2, 2, 2, 2, 3}, 1},
+		"three lack what one has":   {[]int{9, 1, 1, 1}, 6},
+		"one lacks what three have": {[]int{4, 4, 4, 1}, 2},
+		"balanced":                  {[]int{3, 2, 3, 2}, 0},
+	} {
+		rows := []lease.Row{}
+		for i, n := range c.lanes {
+			for range n {
+				rows = append(rows, lease.Row{Lane: fmt.Sprint("lane-", len(rows)), Owner: fmt.Sprint("worker-", i)})
+			}
+		}
+		asked := map[string]bool{}
+		for i := range c.lanes {
+			me := fmt.Sprint("worker-", i)
+			w, err := New(me, Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			w.See(rows, start)
+			lanes := []Lane{}
+			for _, r := range rows {
+				lanes = append(lanes, Lane{Row: r, Ready: true, Running: r.Owner == me})
+			}
+			for _, r := range w.Decide(lanes).Ask {
+				if asked[r.Lane] {
+					t.Errorf("%s: two ask for %s", name, r.Lane)
+				}
+				asked[r.Lane] = true
+			}
+		}
+		if len(asked) != c.moves {
+			t.Errorf("%s: %d asked for, want %d", name, len(asked), c.moves)
+		}
 	}
 }
