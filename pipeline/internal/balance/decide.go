@@ -29,7 +29,7 @@ type Plan struct {
 	// somebody was faster, or the owner lives; the next round decides anew.
 	Take []lease.Row
 	// Ask are the lanes whose owners live and have more than their share: set Want
-	// to this worker. It is empty while there is something to take.
+	// to this worker. It is empty while any lane is free for this worker.
 	Ask []lease.Row
 	// Lanes are those that are ready, Workers those that live, with this one.
 	Lanes, Workers int
@@ -54,7 +54,8 @@ const perRound = 8
 //
 // A worker that owns nothing and has asked for nothing is counted by nobody. It
 // shows itself with a single lane. When it comes again one round later, it sees
-// all who started with it, and they see it.
+// all who started with it, and they see it. Rounds should be half a lease time
+// apart, or less: a lane that was handed over waits one lease time for its asker.
 func (w *Watch) Decide(lanes []Lane) Plan {
 	s := w.survey(lanes)
 	p := Plan{Lanes: s.ready, Workers: len(s.live)}
