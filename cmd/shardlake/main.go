@@ -1,0 +1,166 @@
+// Command shardlake looks after the lease rows of a pipeline.
+//
+//	shardlake -table clicks rows                 what each lane has committed, who owns it, how far behind it is
+//	shardlake -table clicks -lake s3://lake publish       make visible what a fleet left that was stopped in a hurry
+//	shardlake -table clicks -lake s3://lake repair LANE   go on behind a commit of which an upload is lost
+//	shardlake -table clicks row LANE POSITION    where a lane goes on that is held: trim-horizon, or a sequence number
+//	shardlake -table clicks -lake s3://lake handback      leave the table to Amazon's KCL
+//
+// The rows are in a DynamoDB table (-table) or in a folder (-leases). The lake is
+// a bucket, s3://NAME, or a folder. Region, credentials and endpoints come from
+// the AWS SDK's usual places, such as AWS_REGION and AWS_ENDPOINT_URL_DYNAMODB.
+// Commands that write want the fleet stopped; publish does no harm beside it.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/shardlake/shardlake"
+	"github.com/shardlake/shardlake/pipeline"
+	"github.com/shardlake/shardlake/pipeline/lease"
+	"github.com/shardlake/shardlake/pipeline/lease/dynamo"
+	"github.com/shardlake/shardlake/sink"
+	"github.com/shardlake/shardlake/sink/dir"
+	"github.com/shardlake/shardlake/sink/s3"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, os.Args[1:], os.Stdout, os.Stderr); err != nil {
+		if !errors.Is(err, flag.ErrHelp) {
+			fmt.Fprintln(os.Stderr, "shardlake:", err)
+		}
+		stop()
+		os.Exit(1)
+	}
+}
+
+// options are what the flags say.
+type options struct {
+	table, folder, lake, application string
+	verbose                          bool
+}
+
+const usage = `usage: shardlake FLAGS COMMAND
+
+  rows                  what each lane has committed, who owns it, how far behind it is
+  publish               make visible what a fleet left that was stopped in a hurry
+  repair LANE           go on behind a commit of which an upload is lost
+  row LANE POSITION     where a lane goes on: trim-horizon, or behind a sequence number
+  handback              leave the table to Amazon's KCL
+
+flags:
+`
+
+// run is the program, without its process.
+func run(ctx context.Context, args []string, out, log io.Writer) (err error) {
+	var o options
+	fs := flag.NewFlagSet("shardlake", flag.ContinueOnError)
+	fs.SetOutput(log)
+	fs.StringVar(&o.table, "table", "", "DynamoDB table of the lease rows")
+	fs.StringVar(&o.folder, "leases", "", "folder of the lease rows, of a pipeline in one process")
+	fs.StringVar(&o.lake, "lake", "", "s3://BUCKET or a folder: where the files lie")
+	fs.StringVar(&o.application, "application", "", "pipeline.Config.Application, if it was set")
+	fs.BoolVar(&o.verbose, "v", false, "tell what is done")
+	fs.Usage = func() { fmt.Fprint(log, usage); fs.PrintDefaults() }
+	if err := fs.Parse(args); err != nil {
+		return err
+	}
+	command, rest := fs.Arg(0), []string(nil)
+	if fs.NArg() > 0 {
+		rest = fs.Args()[1:]
+	}
+	want := map[string]int{"rows": 0, "publish": 0, "repair": 1, "row": 2, "handback": 0}
+	if n, ok := want[command]; !ok || n != len(rest) {
+		fs.Usage()
+		return fmt.Errorf("command %q with %d arguments: see above", command, len(rest))
+	}
+	store, closeStore, err := o.leases()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, closeStore()) }()
+	cfg := pipeline.Config{Application: o.application, Leases: store, Publishers: o.publishers(), Log: o.logger(log)}
+	switch command {
+	case "rows":
+		return rows(ctx, store, out)
+	case "publish":
+		n, err := pipeline.Publish(ctx, cfg)
+		fmt.Fprintf(out, "%d files that rows list are visible\n", n)
+		return err
+	case "repair":
+		return pipeline.Repair(ctx, cfg, rest[0])
+	case "row":
+		after, err := position(rest[1])
+		if err != nil {
+			return err
+		}
+		return pipeline.Place(ctx, cfg, rest[0], after)
+	}
+	return pipeline.HandBack(ctx, cfg)
+}
+
+// leases opens the rows.
+func (o options) leases() (lease.Store, func() error, error) {
+	switch {
+	case o.table != "" && o.folder == "":
+		c := dynamo.Config{Table: o.table, NoCreate: true}
+		if bucket, ok := strings.CutPrefix(o.lake, "s3://"); ok {
+			c.Large = s3.Bucket(s3.Config{Bucket: bucket})
+		} else if o.lake != "" {
+			c.Large = dir.Lake(o.lake)
+		}
+		return dynamo.Table(c), func() error { return nil }, nil
+	case o.folder != "" && o.table == "":
+		if _, err := os.Stat(o.folder); err != nil {
+			return nil, nil, err
+		}
+		f, err := lease.OpenFile(o.folder)
+		if err != nil {
+			return nil, nil, err
+		}
+		return f, f.Close, nil
+	}
+	return nil, nil, errors.New("where are the lease rows? Give -table or -leases")
+}
+
+// publishers can publish what lies in a bucket or in a folder; each finds the
+// places that the rows name.
+func (o options) publishers() []sink.Publisher {
+	if bucket, ok := strings.CutPrefix(o.lake, "s3://"); ok {
+		return []sink.Publisher{sink.Publish(s3.Bucket(s3.Config{Bucket: bucket}))}
+	}
+	if o.lake != "" {
+		return []sink.Publisher{sink.Publish(dir.Lake(o.lake))}
+	}
+	return nil
+}
+
+func (o options) logger(w io.Writer) *slog.Logger {
+	level := slog.LevelWarn
+	if o.verbose {
+		level = slog.LevelInfo
+	}
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level}))
+}
+
+// position reads where a lane goes on.
+func position(s string) (shardlake.Position, error) {
+	if s == "trim-horizon" {
+		return shardlake.Position{}, nil
+	}
+	if s == "" || len(s) > 128 || s[0] == '0' && s != "0" || strings.Trim(s, "0123456789") != "" {
+		return shardlake.Position{}, fmt.Errorf("position %.140q: want trim-horizon or a sequence number, which is decimal", s)
+	}
+	return shardlake.Position{Seq: s}, nil
+}
