@@ -129,9 +129,7 @@ func (w *world) reap() {
 		default:
 			w.report.Failed++
 			w.trace.add("%s failed", p.name)
-			if w.verbose {
-				w.trace.lines = append(w.trace.lines, "           | "+err.Error())
-			}
+			w.trace.note("%s: %v", p.name, err)
 			if !w.calm.IsZero() && time.Since(w.calm) > patience/2 {
 				w.violate("%s failed long after the last fault: %w", p.name, err)
 			}

@@ -2,6 +2,7 @@ package pipelinetest
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -191,7 +192,7 @@ func (o *oracle) completed(id, key string) error {
 	}
 	f := &file{key: key, folder: o.folderOf(key), of: c}
 	var err error
-	if f.rows, err = o.read(f.folder, o.w.lake.Objects()[key]); err != nil {
+	if f.rows, err = o.read(f.folder, o.w.memory.Objects()[key]); err != nil {
 		o.w.violate("%s cannot be read: %v", plainKey(key), err)
 	}
 	o.files[key] = f
@@ -233,7 +234,7 @@ func (o *oracle) final(want map[string]int64) error {
 		}
 	}
 	got := map[string]int64{}
-	objects := o.w.lake.Objects()
+	objects := o.w.memory.Objects()
 	for _, key := range slices.Sorted(maps.Keys(objects)) {
 		folder := o.folderOf(key)
 		rows, err := o.read(folder, objects[key])
@@ -303,6 +304,25 @@ func (o *oracle) order() error {
 		}
 	}
 	return nil
+}
+
+// vanish removes an upload that a row lists and that is not visible yet, as a
+// lifecycle rule would; false if there is none.
+func (o *oracle) vanish() bool {
+	for _, x := range o.w.stream.shards {
+		chain := o.chains[x.id]
+		if len(chain) == 0 {
+			continue
+		}
+		for _, id := range chain[len(chain)-1].uploads {
+			if u := o.uploads[id]; !u.complete && !u.aborted {
+				u.aborted = true
+				o.w.trace.add("the upload of %s vanishes", plainKey(u.key))
+				return o.w.memory.Abort(context.Background(), u.key, id) == nil
+			}
+		}
+	}
+	return false
 }
 
 // leftover lists uploads that are neither finished nor listed by a row.

@@ -3,6 +3,7 @@ package pipelinetest
 import (
 	"time"
 
+	"github.com/shardlake/shardlake"
 	"github.com/shardlake/shardlake/pipeline"
 	"github.com/shardlake/shardlake/pipeline/lease"
 	"github.com/shardlake/shardlake/sink"
@@ -47,16 +48,22 @@ type Scenario[T any] struct {
 
 	// WrapSource, WrapStore and WrapTable, if not nil, stand between each worker
 	// and the world: to observe what passes, or to break a rule on purpose and see
-	// that it is noticed. worker names the process.
+	// that it is noticed. Each call of what they are given is a turn of its own.
+	// worker names the process.
 	WrapSource func(worker string, s source.Source[T]) source.Source[T]
 	WrapStore  func(worker string, s sink.Store) sink.Store
 	WrapTable  func(worker string, s lease.Store) lease.Store
+	// Lake and Table, if not nil, stand on the far side, where a request arrives:
+	// what they do is part of its turn.
+	Lake  func(s sink.Store) sink.Store
+	Table func(s lease.Store) lease.Store
 }
 
 // Shard is what was put into one shard, in order.
 type Shard[T any] struct {
 	ID      string
 	Parents []string
+	Hashes  shardlake.HashRange
 	Rows    []T
 }
 
@@ -88,11 +95,12 @@ type Faults struct {
 	Pause      int // per turn: a worker stands still for up to a minute; another one takes its place
 	Reshard    int // per turn: a shard splits, or two merge
 	Jump       int // per turn: all calls wait while the clock runs on by up to 5 minutes
+	Vanish     int // per turn: an upload that a commit lists is removed; only with Config.Repair
 }
 
 // DefaultFaults is what Faults{} stands for.
 func DefaultFaults() Faults {
-	return Faults{Refused: 30, Unanswered: 30, Late: 15, Slow: 40, Crash: 12, Stop: 4, Pause: 4, Reshard: 12, Jump: 1}
+	return Faults{Refused: 30, Unanswered: 30, Late: 15, Slow: 40, Crash: 12, Stop: 4, Pause: 4, Reshard: 12, Jump: 1, Vanish: 8}
 }
 
 // NoFaults leaves everything out but what the world does by itself: sizes that
@@ -133,9 +141,9 @@ type Report struct {
 	Starts    int            // of workers
 	Failed    int            // runs of workers that ended with an error
 	Commits   int
-	HandOvers int           // acquisitions of a lane that somebody had had before
-	Files     int           // visible in the end
-	Leftover  int           // uploads that nobody refers to, of dead workers' late requests
+	HandOvers int // acquisitions of a lane that somebody had had before
+	Files     int // visible in the end
+	Leftover  int // uploads that nobody refers to, of dead workers' late requests
 	// Unreturned is what workers that had ended still counted as memory in use.
 	Unreturned int64
 	Virtual    time.Duration // by the simulated clock

@@ -17,7 +17,7 @@ func newSeeded(seed uint64, f Faults, reshards int) *seeded {
 	p := &seeded{rng: rand.New(rand.NewPCG(seed, 0x5a4d1a6e)), faults: f, reshards: reshards}
 	// A world in which everything goes wrong at once explores less than many in
 	// which some things do.
-	for _, chance := range []*int{&p.faults.Refused, &p.faults.Unanswered, &p.faults.Late, &p.faults.Slow, &p.faults.Crash, &p.faults.Stop, &p.faults.Pause, &p.faults.Jump} {
+	for _, chance := range []*int{&p.faults.Refused, &p.faults.Unanswered, &p.faults.Late, &p.faults.Slow, &p.faults.Crash, &p.faults.Stop, &p.faults.Pause, &p.faults.Jump, &p.faults.Vanish} {
 		if p.rng.IntN(5) < 2 {
 			*chance = 0
 		}
@@ -73,6 +73,9 @@ func (p *seeded) before(w *world) {
 		for _, c := range w.bus.sorted() {
 			c.held = time.Now().Add(d)
 		}
+	}
+	if w.config.Repair && p.chance(p.faults.Vanish) && w.oracle.vanish() {
+		w.report.Faults["vanish"]++
 	}
 	for i := range w.slots {
 		s := &w.slots[i]

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"strconv"
@@ -75,8 +76,11 @@ func (s simTable) Commit(ctx context.Context, next lease.Row) error {
 	next = copyRow(next)
 	return tell(ctx, s.p, call{op: "commit", lane: next.Lane, name: numbers(next)}, func() error {
 		err := s.p.table.Commit(context.Background(), next)
-		if err == nil {
+		switch {
+		case err == nil:
 			s.p.oracle.committed(next)
+		case errors.Is(err, lease.ErrLost) && !s.p.faulty():
+			s.p.violate("commit %d of %s is refused although nothing has gone wrong", next.Number, short(next.Lane))
 		}
 		return err
 	})
@@ -110,7 +114,11 @@ func (s simTable) Release(ctx context.Context, r lease.Row) error {
 // Delete removes a row.
 func (s simTable) Delete(ctx context.Context, r lease.Row) error {
 	return tell(ctx, s.p, call{op: "delete", lane: r.Lane, name: numbers(r)}, func() error {
-		return s.p.table.Delete(context.Background(), r)
+		err := s.p.table.Delete(context.Background(), r)
+		if err == nil && s.p.stream.find(r.Lane) != nil {
+			s.p.violate("the row of %s is deleted, and the stream still lists the shard", short(r.Lane))
+		}
+		return err
 	})
 }
 

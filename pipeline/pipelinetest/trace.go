@@ -34,6 +34,13 @@ func (t *trace) add(format string, args ...any) {
 	t.hash = t.hash*0x100000001b3 ^ h.Sum64()
 }
 
+// note adds a line that is no part of the hash: it may hold random names.
+func (t *trace) note(format string, args ...any) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.lines = append(t.lines, "           | "+fmt.Sprintf(format, args...))
+}
+
 // logTo is a log of one worker that ends in a trace.
 type logTo struct {
 	t      *trace
@@ -47,11 +54,9 @@ func (l logTo) Enabled(context.Context, slog.Level) bool { return true }
 // Handle appends a line.
 func (l logTo) Handle(_ context.Context, r slog.Record) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "           | %s %s %s%s", l.worker, r.Level, r.Message, l.with)
+	fmt.Fprintf(&b, "%s %s %s%s", l.worker, r.Level, r.Message, l.with)
 	r.Attrs(func(a slog.Attr) bool { fmt.Fprintf(&b, " %s", a); return true })
-	l.t.mu.Lock()
-	defer l.t.mu.Unlock()
-	l.t.lines = append(l.t.lines, b.String())
+	l.t.note("%s", b.String())
 	return nil
 }
 
@@ -88,7 +93,7 @@ func (w *world) state() string {
 	}
 	slices.SortFunc(rows, func(a, b lease.Row) int { return strings.Compare(a.Lane, b.Lane) })
 	for _, r := range rows {
-		fmt.Fprintf(&b, "%s: %s of %q at %v, %d pending, ended %v; ", short(r.Lane), numbers(r), r.Owner, r.Pos, len(r.Pending), r.Ended)
+		fmt.Fprintf(&b, "%s: %s of %q at %v, %d pending, ended %v, want %q, hold %q; ", short(r.Lane), numbers(r), r.Owner, r.Pos, len(r.Pending), r.Ended, r.Want, r.Hold)
 	}
 	return b.String()
 }

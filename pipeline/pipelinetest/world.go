@@ -20,8 +20,9 @@ type world struct {
 	policy policy
 	trace  trace
 	stream *stream
-	lake   *sinktest.Memory
-	table  *lease.Memory
+	memory *sinktest.Memory // what is visible
+	lake   sink.Store       // the way to it
+	table  lease.Store
 	oracle *oracle
 
 	procs []*process
@@ -56,8 +57,15 @@ func same[T any](_ string, v T) T { return v }
 // newWorld ties a scenario to a policy.
 func newWorld[T any](s Scenario[T], p policy) *world {
 	w := &world{
-		policy: p, lake: &sinktest.Memory{Part: 1 << 20}, table: new(lease.Memory), config: s.Config, rows: len(s.Rows),
+		policy: p, memory: &sinktest.Memory{Part: 1 << 20}, table: new(lease.Memory), config: s.Config, rows: len(s.Rows),
 		stream: newStream(max(1, cmpOrInt(s.Shards, 2))), wrapStore: same[sink.Store], wrapTable: same[lease.Store],
+	}
+	w.lake = w.memory
+	if s.Lake != nil {
+		w.lake = s.Lake(w.lake)
+	}
+	if s.Table != nil {
+		w.table = s.Table(w.table)
 	}
 	w.bus.notify = make(chan struct{}, 1)
 	w.oracle = newOracle(w, s.Read)
@@ -80,7 +88,7 @@ func newWorld[T any](s Scenario[T], p policy) *world {
 	w.want = func() map[string]int64 {
 		var shards []Shard[T]
 		for _, x := range w.stream.shards {
-			sh := Shard[T]{ID: x.id, Parents: x.parents}
+			sh := Shard[T]{ID: x.id, Parents: x.parents, Hashes: x.hashes}
 			for _, i := range x.rows {
 				sh.Rows = append(sh.Rows, s.Rows[i])
 			}
@@ -146,6 +154,16 @@ func (w *world) violate(format string, args ...any) {
 		w.report.Violation = fmt.Errorf(format, args...)
 		w.trace.add("VIOLATION: %v", w.report.Violation)
 	}
+}
+
+// faulty tells whether anything has gone wrong so far. Shards that split are no
+// fault.
+func (w *world) faulty() bool {
+	n := len(w.report.Faults)
+	if w.report.Faults["reshard"] > 0 {
+		n--
+	}
+	return n > 0
 }
 
 // put adds the next n rows to the stream.
