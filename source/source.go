@@ -95,6 +95,7 @@ type TrimmedError struct {
 	Next  shardlake.Position // of that record; zero if the lane itself is gone
 }
 
+// Error says between which times records may be lost.
 func (e *TrimmedError) Error() string {
 	if e.Next.IsStart() {
 		return fmt.Sprintf("the lane itself is gone from the stream: what arrived in it after %v may be lost", e.After)

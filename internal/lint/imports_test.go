@@ -23,7 +23,8 @@ var layers = []struct {
 	{"contracts stand on the vocabulary", []string{"./stage", "./stage/window", "./source", "./sink", "./codec"}, []string{".", "./stage/window", "./internal/schema"}},
 	{"internal packages stand on the vocabulary", []string{"./internal/..."}, []string{".", "./internal/..."}},
 	{"the lease contract stands on the vocabulary", []string{"./pipeline/lease"}, []string{"."}},
-	{"the engine stands on the contracts and x/sync", []string{"./pipeline"}, []string{".", "./stage", "./stage/window", "./source", "./sink", "./codec", "./pipeline/lease", "./internal/...", "golang.org/x/sync/..."}},
+	{"the engine stands on the contracts and x/sync", []string{"./pipeline"}, []string{".", "./stage", "./stage/window", "./source", "./sink", "./codec", "./pipeline/lease", "./pipeline/internal/...", "./internal/...", "golang.org/x/sync/..."}},
+	{"what the engine decides by is pure", []string{"./pipeline/internal/..."}, []string{".", "./source", "./pipeline/lease"}},
 	{"the advice is pure", []string{"./autoscale"}, []string{"."}},
 	{"an adapter of a source stands on its contract", []string{"./source/..."}, []string{".", "./source/...", "./codec", "./internal/...", "github.com/aws/..."}},
 	{"an adapter of a sink stands on its contract", []string{"./sink/..."}, []string{".", "./sink/...", "./internal/...", "github.com/...", "golang.org/..."}},
@@ -39,7 +40,7 @@ var unreachable = []struct {
 }{
 	{
 		"contracts and engine link no SDK and no file format",
-		[]string{".", "./stage/...", "./source", "./sink", "./codec", "./pipeline", "./pipeline/lease", "./pipeline/console", "./pipeline/pipelinetest", "./internal/..."},
+		[]string{".", "./stage/...", "./source", "./sink", "./codec", "./pipeline", "./pipeline/lease", "./pipeline/internal/...", "./pipeline/console", "./pipeline/pipelinetest", "./internal/..."},
 		[]string{"github.com/aws/...", "github.com/parquet-go/...", "github.com/hamba/..."},
 	},
 }

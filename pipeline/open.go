@@ -1,0 +1,59 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"runtime/debug"
+
+	"github.com/shardlake/shardlake"
+)
+
+// open makes the lane's private tree.
+func (l *lane[T]) open(ctx context.Context) (err error) {
+	state := maps.Clone(l.row.State)
+	if l.floors, err = takeFloors(state, l.floors); err != nil {
+		return l.fail("resume", err, "")
+	}
+	host := shardlake.Host{
+		Source: l.stream, Lane: l.row.Lane, State: state, Log: l.log,
+		Attempt: func() shardlake.Attempt { return l.attempt },
+		Buffer:  l.share.buffer, Recycle: l.share.recycle,
+	}
+	if len(l.p.dead.outs) > 0 {
+		host.Dead = l.bury
+	}
+	l.env = shardlake.NewEnv(ctx, host)
+	if host.Dead != nil {
+		if l.dead, err = l.p.dead.open(&l.opening); err != nil {
+			return err
+		}
+	}
+	l.in, err = l.node.open(&l.opening)
+	return err
+}
+
+// close ends the lane's goroutines and gives up what is not sealed. A panic that
+// no stage caught, in a source, a sink or a hand-written stage, ends here.
+func (l *lane[T]) close(err *error, panicked any) {
+	if l.env != nil {
+		l.env.Close()
+	}
+	if panicked != nil {
+		l.log.Error("a panic ended the lane", "panic", panicked, "stack", string(debug.Stack()))
+		what, pos := "behind", l.pos
+		if i := l.decoding; i >= 0 && i < len(l.batch.Records) {
+			what, pos = "decode", l.batch.Records[i].Pos
+		}
+		*err = &Error{Stage: what, Lane: l.row.Lane, Pos: pos, Err: fmt.Errorf("panic: %v", panicked),
+			Remedy: "mend the function; nothing is lost, the records come again"}
+	}
+	for _, w := range l.writers {
+		*err = errors.Join(*err, w.Close())
+	}
+	l.share.leave()
+	if *err != nil {
+		l.stats.is("failed")
+	}
+}
