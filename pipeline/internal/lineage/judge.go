@@ -43,8 +43,13 @@ func (t *tree) judge() {
 		if _, ok := t.rows[id]; ok {
 			continue
 		}
-		v := t.verdict(id, below[id], roots[id])
+		lostLanes, unread := t.unread(id)
+		v := t.verdict(id, below[id], roots[id], len(unread) > 0)
 		t.verdicts[id] = v
+		if v.is == fresh && len(unread) > 0 {
+			t.standIns[id] = t.latest(id, unread)
+			t.warnings = append(t.warnings, fmt.Sprintf("lane %s goes on from %s, which left the stream before anybody read it: what arrived there, and in lanes between it and %s, is lost", id, and(lostLanes), and(unread)))
+		}
 		if v.is != read {
 			t.begins[id] = t.begin(id)
 		}
@@ -72,7 +77,7 @@ func (t *tree) proofs() map[string]proof {
 }
 
 // verdict follows the order that the package's comment gives, with the reasons.
-func (t *tree) verdict(id string, below proof, root bool) verdict {
+func (t *tree) verdict(id string, below proof, root, unread bool) verdict {
 	if t.first && !t.foreign {
 		return verdict{is: fresh}
 	}
@@ -110,9 +115,7 @@ func (t *tree) verdict(id string, below proof, root bool) verdict {
 	case silent != "":
 		return verdict{is: fresh}
 	}
-	if s := t.unread(id); len(s) > 0 {
-		t.standIns[id] = s
-		t.warnings = append(t.warnings, fmt.Sprintf("lane %s begins where %s ended: what arrived in between, in lanes that are no longer in the stream and were never read, is lost", id, and(s)))
+	if unread {
 		return verdict{is: fresh}
 	}
 	if t.flat {
@@ -132,27 +135,36 @@ func (t *tree) heirs(id string) (waiting []string) {
 	return waiting
 }
 
-// unread finds the last lanes that are known of a line whose later part nobody
-// saw: the fleet was away for longer than the stream keeps records. It looks at
-// lanes with a parent that is gone and left no row, and goes by range.
-func (t *tree) unread(id string) []string {
-	lane := t.lanes[id]
-	if !slices.ContainsFunc(t.parents(id), func(p string) bool { return !t.has(p) }) {
-		return nil
+// unread finds what is left of a line whose later part nobody saw: the fleet was
+// away for longer than the stream keeps records. It looks at lanes with parents
+// that are gone and left no row, which it returns first, and goes by range.
+func (t *tree) unread(id string) (parents, found []string) {
+	parents = slices.DeleteFunc(t.parents(id), t.has)
+	if len(parents) == 0 {
+		return nil, nil
 	}
-	var found []string
 	for _, g := range t.known {
 		r := t.rows[g]
-		if (!r.Finished() || len(t.children[g]) == 0) && lane.Range.Overlaps(r.Range) && t.gone(g) {
+		if (!r.Finished() || len(t.children[g]) == 0) && t.lanes[id].Range.Overlaps(r.Range) && t.gone(g) {
 			found = append(found, g)
 		}
 	}
-	// What an ancestor kept comes by way of its descendant, and only once.
+	return parents, found
+}
+
+// latest leaves out lanes that are ancestors of others or of a parent of the lane:
+// what an ancestor kept comes by way of its descendant, and must come once. If a
+// lane left a row and its sibling did not, the sibling's part is not taken over;
+// its records are lost, too.
+func (t *tree) latest(id string, found []string) []string {
 	older := map[string]bool{}
-	for _, g := range found {
+	for _, p := range t.parents(id) {
+		older[p] = true
+	}
+	for _, g := range slices.Concat(t.parents(id), found) {
 		t.ancestors(g, older)
 	}
-	return slices.DeleteFunc(found, func(g string) bool { return older[g] })
+	return slices.DeleteFunc(slices.Clone(found), func(g string) bool { return older[g] })
 }
 
 // has tells whether a lane is in the listing or in the table.
@@ -162,9 +174,9 @@ func (t *tree) has(id string) bool {
 	return row || listed
 }
 
-// ancestors adds those of a lane that the rows name.
+// ancestors adds those of a lane that are known.
 func (t *tree) ancestors(id string, to map[string]bool) {
-	for _, p := range t.rows[id].Parents {
+	for _, p := range slices.Concat(t.parents(id), t.standIns[id]) {
 		if !to[p] {
 			to[p] = true
 			t.ancestors(p, to)

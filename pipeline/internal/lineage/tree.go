@@ -66,13 +66,7 @@ func newTree(l source.Listing, rows []lease.Row) (*tree, error) {
 // link finds out who is whose child, and an order of the listed lanes.
 func (t *tree) link() {
 	ids := slices.Sorted(maps.Keys(t.lanes))
-	of := map[string]map[string]bool{}
-	link := func(parent, child string) {
-		if of[parent] == nil {
-			of[parent] = map[string]bool{}
-		}
-		of[parent][child] = true
-	}
+	link := func(parent, child string) { t.children[parent] = append(t.children[parent], child) }
 	for _, id := range ids {
 		lane := t.lanes[id]
 		t.flat = t.flat && len(lane.Parents) == 0 && lane.Range.IsZero()
@@ -81,7 +75,7 @@ func (t *tree) link() {
 		}
 	}
 	for _, id := range ids {
-		if len(of[id]) == 0 && !t.lanes[id].Range.IsZero() {
+		if len(t.children[id]) == 0 && !t.lanes[id].Range.IsZero() {
 			t.leaves = append(t.leaves, t.lanes[id].Range)
 		}
 	}
@@ -95,8 +89,9 @@ func (t *tree) link() {
 			link(id, c)
 		}
 	}
-	for p, children := range of {
-		t.children[p] = slices.Sorted(maps.Keys(children))
+	for p, children := range t.children {
+		slices.Sort(children)
+		t.children[p] = slices.Compact(children)
 	}
 	seen := map[string]bool{}
 	var visit func(id string)
@@ -134,6 +129,9 @@ func (t *tree) theirs(r lease.Row) bool { return r.Source == "" && t.listing.Ide
 // parents are those of a lane by the listing and by its row, without doubles.
 func (t *tree) parents(id string) []string {
 	all := slices.Concat(t.lanes[id].Parents, t.rows[id].Parents)
+	if len(all) == 0 {
+		return nil
+	}
 	slices.Sort(all)
 	return slices.DeleteFunc(slices.Compact(all), func(p string) bool { return p == id || p == "" })
 }
