@@ -40,7 +40,7 @@ func (s *survey) ask(p *Plan) {
 		} else {
 			p.Ask = append(p.Ask, v.Row)
 		}
-		if !s.visible {
+		if s.first() {
 			return // others asked as well; who they are shows in the next round
 		}
 	}
@@ -68,7 +68,7 @@ func (s *survey) richest(workers []string) string {
 			continue
 		}
 		if from == "" || s.count[x] > s.count[from] ||
-			s.count[x] == s.count[from] && !s.visible && rank(s.me, x) < rank(s.me, from) {
+			s.count[x] == s.count[from] && s.first() && rank(s.me, x) < rank(s.me, from) {
 			from = x
 		}
 	}

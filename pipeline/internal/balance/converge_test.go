@@ -1,6 +1,7 @@
 package balance
 
 import (
+	"fmt"
 	"testing"
 	"time"
 )
@@ -15,35 +16,46 @@ func within(t *testing.T, what string, got, most int) {
 
 func TestHotStart(t *testing.T) {
 	t.Parallel()
-	f := newFleet(t, 1, 200)
-	f.spread(20, every)
-	n := f.settle(12)
-	moves, refused := f.figures("20 workers, 200 lanes", n)
-	within(t, "moves", moves, 10)
-	within(t, "refused", refused, 40)
-	f.quiet(100)
+	for soon, quiet := range map[time.Duration]int{time.Second: 100, every: 10} {
+		f := newFleet(t, 1, 200)
+		f.soon = soon
+		f.spread(20, every)
+		n := f.settle(4)
+		moves, refused := f.figures(fmt.Sprintf("20 workers, 200 lanes, %v", soon), n)
+		within(t, "moves", moves, 10)
+		within(t, "refused", refused, 40)
+		f.quiet(quiet)
+	}
 }
 
 // TestHotStartAtOnce: the worst instant, all in step for ever.
 func TestHotStartAtOnce(t *testing.T) {
 	t.Parallel()
-	f := newFleet(t, 1, 200)
-	for range 20 {
-		f.join(0, Options{})
+	for _, soon := range []time.Duration{time.Second, every} {
+		f := newFleet(t, 1, 200)
+		f.soon = soon
+		for range 20 {
+			f.join(0, Options{})
+		}
+		n := f.settle(8)
+		moves, refused := f.figures(fmt.Sprintf("20 workers in step, %v", soon), n)
+		within(t, "moves", moves, 10)
+		within(t, "refused", refused, 120)
+		f.quiet(10)
 	}
-	n := f.settle(12)
-	f.figures("20 workers in step", n)
-	f.quiet(20)
 }
 
+// TestHotStartOverAMinute: whoever comes first has all lanes for a while.
 func TestHotStartOverAMinute(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, 1, 200)
 	f.spread(20, time.Minute)
 	f.run(time.Minute)
-	n := f.settle(30)
-	f.figures("20 workers within a minute", n)
-	f.quiet(20)
+	n := f.settle(4)
+	moves, refused := f.figures("20 workers within a minute", n)
+	within(t, "moves", moves, 350)
+	within(t, "refused", refused, 40)
+	f.quiet(10)
 }
 
 func TestOneWorker(t *testing.T) {
@@ -51,43 +63,38 @@ func TestOneWorker(t *testing.T) {
 	for _, lanes := range []int{1, 4, 8, 200} {
 		f := newFleet(t, 1, lanes)
 		f.spread(1, every)
-		n := f.settle(10)
-		f.figures("one worker", n)
-		f.quiet(20)
+		n := f.settle(5)
+		f.figures(fmt.Sprintf("one worker, %d lanes", lanes), n)
+		f.quiet(10)
 	}
 }
 
+// TestJoinLeaveCrash: what happens to a fleet moves no more lanes than it must.
 func TestJoinLeaveCrash(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, 2, 200)
 	f.spread(20, every)
-	f.settle(12)
+	f.settle(4)
 	f.figures("start", 0)
-
-	f.spread(1, every)
-	n := f.settle(12)
-	f.figures("one joins", n)
-	f.quiet(20)
-
-	f.workers[3].leave()
-	n = f.settle(12)
-	f.figures("one leaves", n)
-	f.quiet(20)
-
-	f.workers[7].crash()
-	n = f.settle(12)
-	f.figures("one crashes", n)
-	f.quiet(20)
-
-	f.spread(5, every)
-	n = f.settle(20)
-	f.figures("five join", n)
-	f.quiet(20)
-
-	for _, w := range f.workers[:15] {
-		w.crash()
+	for _, c := range []struct {
+		what          string
+		event         func()
+		rounds, moves int
+	}{
+		{"one joins", func() { f.spread(1, every) }, 5, 10},
+		{"one leaves", func() { f.workers[3].leave() }, 3, 10},
+		{"one crashes", func() { f.workers[7].crash() }, 5, 10},
+		{"five join", func() { f.spread(5, every) }, 6, 50},
+		{"most crash", func() {
+			for _, w := range f.workers[:15] {
+				w.crash()
+			}
+		}, 8, 130},
+	} {
+		c.event()
+		n := f.settle(c.rounds)
+		moves, _ := f.figures(c.what, n)
+		within(t, c.what+": moves", moves, c.moves)
+		f.quiet(10)
 	}
-	n = f.settle(20)
-	f.figures("most crash", n)
-	f.quiet(20)
 }

@@ -33,6 +33,11 @@ type Plan struct {
 	Ask []lease.Row
 	// Lanes are those that are ready, Workers those that live, with this one.
 	Lanes, Workers int
+	// First says that nobody counts this worker yet, and the plan only shows it to
+	// the others. The next round should be a whole period later: sooner, it would
+	// claim a share before those who start at the same time can be seen. In all
+	// other rounds that move something it may come again as soon as it likes.
+	First bool
 	// Spill is the number of lanes that nobody runs and that would be this
 	// worker's, did MaxLanes not forbid it.
 	Spill int
@@ -58,7 +63,7 @@ const perRound = 8
 // apart, or less: a lane that was handed over waits one lease time for its asker.
 func (w *Watch) Decide(lanes []Lane) Plan {
 	s := w.survey(lanes)
-	p := Plan{Lanes: s.ready, Workers: len(s.live)}
+	p := Plan{Lanes: s.ready, Workers: len(s.live), First: s.first()}
 	s.take(&p)
 	if len(p.Take) == 0 && len(s.open) == 0 {
 		s.ask(&p)
@@ -171,6 +176,9 @@ func (s *survey) add(v seen) {
 	}
 }
 
+// first tells whether this worker has to show itself before it has a share.
+func (s *survey) first() bool { return !s.visible && !s.opt.Alone }
+
 // byUrgency puts first what need only be published, since its children wait for
 // it; then what has been free for longest, in steps of the lease time; then each
 // worker has its own order, so that they do not all reach for the same lane.
@@ -196,7 +204,7 @@ func (s *survey) take(p *Plan) {
 	switch {
 	case s.opt.Alone:
 		most = s.ready
-	case !s.visible:
+	case s.first():
 		most = 1
 	}
 	take := slices.Concat(s.due, s.open[:min(lack, most)])

@@ -30,6 +30,8 @@ type fleet struct {
 	plans   func(*worker, Plan)      // sees each plan, if set
 	forced  map[string]time.Duration // until when two may believe, since the lane was taken by force
 
+	soon time.Duration // between two rounds while lanes change hands
+
 	moves, refused, asks, lost int
 }
 
@@ -66,7 +68,7 @@ func (q *queue) Pop() any {
 
 func newFleet(t *testing.T, seed uint64, lanes int) *fleet {
 	t.Helper()
-	f := &fleet{t: t, rng: rand.New(rand.NewPCG(seed, 1)), store: new(lease.Memory), last: map[string]string{}, forced: map[string]time.Duration{}}
+	f := &fleet{t: t, rng: rand.New(rand.NewPCG(seed, 1)), store: new(lease.Memory), last: map[string]string{}, forced: map[string]time.Duration{}, soon: time.Second}
 	for i := range lanes {
 		f.create(fmt.Sprintf("shardId-%012d", i))
 	}

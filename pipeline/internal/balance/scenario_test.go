@@ -32,7 +32,7 @@ func TestReshard(t *testing.T) {
 	for _, same := range []bool{true, false} {
 		f := newFleet(t, 3, 4)
 		f.spread(2, every)
-		f.settle(10)
+		f.settle(6)
 		want(t, f, 2, 2)
 		parents := f.byLane()
 		for i, p := range parents {
@@ -77,10 +77,10 @@ func TestSeveralJoinAtOnce(t *testing.T) {
 	} {
 		f := newFleet(t, 4, c.lanes)
 		f.spread(c.first, every)
-		f.settle(20)
+		f.settle(6)
 		f.figures(fmt.Sprintf("%d lanes, %d workers", c.lanes, c.first), 0)
 		f.spread(c.more, every)
-		n := f.settle(12)
+		n := f.settle(6)
 		want(t, f, c.end...)
 		moves, _ := f.figures(fmt.Sprintf("and %d join", c.more), n)
 		within(t, "moves", moves, c.lanes)
@@ -130,7 +130,7 @@ func TestMoreWorkersThanLanes(t *testing.T) {
 	for _, c := range []struct{ lanes, workers int }{{1, 20}, {3, 8}, {7, 8}, {8, 8}} {
 		f := newFleet(t, 6, c.lanes)
 		f.spread(c.workers, every)
-		n := f.settle(15)
+		n := f.settle(4)
 		f.figures(fmt.Sprintf("%d lanes, %d workers", c.lanes, c.workers), n)
 		f.quiet(100)
 		for _, w := range f.workers {
@@ -139,7 +139,7 @@ func TestMoreWorkersThanLanes(t *testing.T) {
 				break
 			}
 		}
-		n = f.settle(8)
+		n = f.settle(4)
 		f.figures("and one crashes", n)
 		f.quiet(20)
 	}
@@ -160,7 +160,7 @@ func TestSlowReplies(t *testing.T) {
 	}
 	f.figures("replies of 0.9 lease times", 200)
 	slow.latency = f.workers[0].latency
-	n := f.settle(20)
+	n := f.settle(6)
 	want(t, f, 2, 2, 2)
 	f.figures("and fast again", n)
 	f.quiet(20)
@@ -184,7 +184,7 @@ func TestThrottledRenewals(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, 8, 30)
 	f.spread(5, every)
-	f.settle(15)
+	f.settle(6)
 	f.figures("start", 0)
 	for _, w := range f.workers {
 		w.throttle = func(string) bool { return f.rng.IntN(10) < 7 }
@@ -198,7 +198,7 @@ func TestThrottledRenewals(t *testing.T) {
 	for _, w := range f.workers {
 		w.throttle = func(string) bool { return false }
 	}
-	n := f.settle(10)
+	n := f.settle(6)
 	f.figures("and answered again", n)
 	f.quiet(50)
 }
@@ -209,12 +209,13 @@ func TestStuckHandOver(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, 9, 4)
 	f.spread(1, every)
-	f.settle(10)
+	f.settle(6)
 	f.workers[0].deaf = true
 	f.spread(1, every)
 	f.run(handOver)
 	want(t, f, 4, 0)
 	n := f.settle(6)
+	f.run(every) // the owner finds out
 	want(t, f, 2, 2)
 	if f.lost != 2 {
 		t.Errorf("the owner lost %d lanes, want 2", f.lost)
@@ -229,7 +230,7 @@ func TestDeadAsker(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, 10, 12)
 	f.spread(2, every)
-	f.settle(12)
+	f.settle(6)
 	for _, w := range f.workers {
 		w.hand = 2 * leaseTime
 	}
@@ -251,13 +252,13 @@ func TestDeadFleet(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, 11, 200)
 	f.spread(20, every)
-	f.settle(12)
+	f.settle(6)
 	for _, w := range f.workers {
 		w.crash()
 	}
 	f.figures("start", 0)
 	f.spread(20, every)
-	n := f.settle(12)
+	n := f.settle(6)
 	f.figures("20 workers after 20 dead", n)
 	f.quiet(50)
 }

@@ -68,7 +68,14 @@ func (w *worker) round() {
 		for _, r := range p.Ask {
 			w.ask(r)
 		}
-		w.after(max(0, start+every-w.now), w.round)
+		pause := every
+		moving := len(p.Take)+len(p.Ask) > 0 || slices.ContainsFunc(rows, func(r lease.Row) bool {
+			return r.Want == w.name && !r.Finished()
+		})
+		if moving && !p.First {
+			pause = w.soon
+		}
+		w.after(max(0, start+pause-w.now), w.round)
 	})
 }
 
