@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/shardlake/shardlake/internal/spread"
 	"github.com/shardlake/shardlake/pipeline/internal/balance"
 	"github.com/shardlake/shardlake/pipeline/internal/lineage"
 	"github.com/shardlake/shardlake/pipeline/lease"
@@ -157,7 +158,7 @@ func (r *runner) share(ctx context.Context, w work, running map[string]bool) (ne
 	case len(plan.Take) > 0 || len(plan.Ask) > 0 || r.awaits(w.rows):
 		return min(r.p.cfg.Balance, soon) // lanes are changing hands
 	}
-	return time.Duration((0.9 + 0.2*spread(r.p.cfg.Owner, 0)) * float64(r.p.cfg.Balance))
+	return time.Duration((0.9 + 0.2*spread.Of(r.p.cfg.Owner, 0)) * float64(r.p.cfg.Balance))
 }
 
 // awaits tells whether a lane that this worker has asked for is on its way.

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/shardlake/shardlake/internal/spread"
 	"github.com/shardlake/shardlake/pipeline/lease"
 	"github.com/shardlake/shardlake/sink"
 	"github.com/shardlake/shardlake/source"
@@ -117,7 +118,7 @@ func (r *runner) discover(ctx context.Context) {
 		default:
 			failed++
 			r.p.cfg.Log.Warn("the lease store did not answer; trying again", "error", err, "try", failed)
-			next = time.Duration((1 + spread(r.p.cfg.Owner, failed)) * float64(time.Second))
+			next = time.Duration((1 + spread.Of(r.p.cfg.Owner, failed)) * float64(time.Second))
 		}
 		if err == nil && !busy {
 			return // every lane of every source is read to its end

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/shardlake/shardlake"
+	"github.com/shardlake/shardlake/internal/spread"
 	"github.com/shardlake/shardlake/pipeline/lease"
 )
 
@@ -77,7 +78,7 @@ func (t *tenure) beat(ctx context.Context) {
 	who := t.pipe.cfg.Owner + t.held.Lane
 	var last shown
 	var given time.Time
-	for n, wait := 0, time.Duration(spread(who, 0)*float64(every)); ; n++ {
+	for n, wait := 0, time.Duration(spread.Of(who, 0)*float64(every)); ; n++ {
 		if !sleep(ctx, wait) {
 			return
 		}
@@ -116,7 +117,7 @@ func (t *tenure) beat(ctx context.Context) {
 			return
 		default:
 			t.logger.Warn("the lease was not renewed; trying again", "error", err)
-			wait = time.Duration((0.5 + spread(who, n)/2) * float64(every/4))
+			wait = time.Duration((0.5 + spread.Of(who, n)/2) * float64(every/4))
 		}
 	}
 }

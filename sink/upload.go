@@ -4,10 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
+	"strings"
 	"time"
 
 	"github.com/shardlake/shardlake"
+	"github.com/shardlake/shardlake/internal/spread"
 )
 
 // upload is one file on its way into a store. The lane writes; one goroutine,
@@ -197,7 +198,8 @@ func (u *upload) put(ctx context.Context, p numbered) error {
 // refused, and an upload that is gone, end the attempt.
 func (u *upload) retry(ctx context.Context, what string, f func() error) error {
 	wait := 500 * time.Millisecond
-	for {
+	folder, _, _ := strings.Cut(u.key, "/sl-") // without what differs from attempt to attempt
+	for try := 1; ; try++ {
 		err := f()
 		if err == nil {
 			return nil
@@ -206,7 +208,7 @@ func (u *upload) retry(ctx context.Context, what string, f func() error) error {
 			return fmt.Errorf("%s file %s: %w", what, u.key, err)
 		}
 		u.env.Log().Warn("the store does not take a file; trying again", "step", what, "file", u.key, "error", err)
-		t := time.NewTimer(wait/2 + rand.N(wait))
+		t := time.NewTimer(wait/2 + time.Duration(spread.Of(u.env.Lane()+folder, try)*float64(wait)))
 		select {
 		case <-t.C:
 		case <-ctx.Done():
