@@ -155,16 +155,25 @@ func (r *runner) share(ctx context.Context, w work, running map[string]bool) (ne
 	switch {
 	case !r.p.cfg.Leases.Shared():
 		return r.p.cfg.Discover
-	case len(plan.Take) > 0 || len(plan.Ask) > 0 || r.awaits(w.rows):
+	case plan.First && len(plan.Take) > 0:
+		// Others that start with this one have to be seen before it takes its share.
+	case len(plan.Take) > 0, len(plan.Ask) > 0, r.awaits(w.rows):
 		return min(r.p.cfg.Balance, soon) // lanes are changing hands
 	}
-	return time.Duration((0.9 + 0.2*spread.Of(r.p.cfg.Owner, 0)) * float64(r.p.cfg.Balance))
+	next = time.Duration((0.9 + 0.2*spread.Of(r.p.cfg.Owner, 0)) * float64(r.p.cfg.Balance))
+	if at, ok := r.fleet.watch.Expiry(); ok {
+		next = max(minRound, min(next, time.Until(at)))
+	}
+	return next
 }
 
 // awaits tells whether a lane that this worker has asked for is on its way.
 func (r *runner) awaits(rows []lease.Row) bool {
 	return slices.ContainsFunc(rows, func(row lease.Row) bool { return row.Want == r.p.cfg.Owner && !row.Finished() })
 }
+
+// minRound bounds how often the rows are read.
+const minRound = 200 * time.Millisecond
 
 // soon is the pause between rounds while lanes are changing hands.
 const soon = time.Second

@@ -123,3 +123,18 @@ func (w *Watch) expired(s sight) bool {
 // overdue is the age at which a want has failed: the hand-over is not over,
 // although its time is, and the owner, if it were dead, would have expired.
 func (w *Watch) overdue() time.Duration { return w.opt.HandOver + w.opt.LeaseTime }
+
+// Expiry is when the first owner will count as dead of those that gave no new sign
+// by the last See; ok is false if there is none. Looking then, and not a round
+// later, brings the lanes of the dead back sooner.
+func (w *Watch) Expiry() (at time.Time, ok bool) {
+	for _, s := range w.rows {
+		if s.owner == "" || s.owner == w.me || w.opt.Alone || w.expired(s) || !s.changed.Before(w.now) {
+			continue
+		}
+		if t := s.changed.Add(w.opt.LeaseTime + 1); !ok || t.Before(at) {
+			at, ok = t, true
+		}
+	}
+	return at, ok
+}
