@@ -79,10 +79,8 @@ func (t *tree) goesOn(id string) string {
 // when a child is merely acquired loses what the lane kept.) A lane that nothing
 // follows keeps its row unless its part of the hash space shows that it is gone.
 func (t *tree) tombstones(d *Decision) {
-	created := map[string]bool{}
 	heir := map[string]bool{} // of a lane that gets it as a parent only now
 	for _, r := range d.Create {
-		created[r.Lane] = true
 		for _, p := range r.Parents {
 			heir[p] = true
 		}
@@ -95,7 +93,7 @@ func (t *tree) tombstones(d *Decision) {
 		needed := slices.ContainsFunc(t.children[id], func(c string) bool {
 			child, ok := t.rows[c]
 			_, listed := t.lanes[c]
-			return ok && child.Number == 0 || !ok && (created[c] || listed && t.verdicts[c].is != read)
+			return ok && child.Number == 0 || !ok && listed && t.verdicts[c].is != read
 		})
 		if !needed {
 			d.Delete = append(d.Delete, r)

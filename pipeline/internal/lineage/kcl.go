@@ -71,7 +71,7 @@ func (m *missing) visit(id string) bool {
 		return false
 	}
 	for _, p := range parents {
-		if !m.leased[p] && (m.oldest[p] || !m.known[p]) {
+		if !m.leased[p] && !m.known[p] { // the oldest are not known
 			m.create[p] = true
 		}
 	}

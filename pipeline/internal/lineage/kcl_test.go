@@ -161,6 +161,18 @@ func TestTakeOverDiffers(t *testing.T) {
 			t.Errorf("creates %+v, %v is held", d.Create, d.Held)
 		}
 	})
+	t.Run("an ended lease is all that is left of a line", func(t *testing.T) {
+		l := without("0 1 2 3 5 6 7")
+		rows := []lease.Row{{Lane: "4"}, {Lane: "9", Pos: mid}, {Lane: "10", Pos: mid}, {Lane: "2", Range: twelfths(4, 5), Pos: mid, Ended: true}}
+		rows[0].Fence = 1 // somebody has begun to take over
+		d := plan(t, l, rows...)
+		if !same(lanes(d.Create), "8") || len(d.Held)+len(d.Delete) > 0 || !slices.Equal(d.Create[0].Parents, []string{"2"}) || len(d.Warnings) != 1 || !strings.Contains(d.Warnings[0], "between it and 2, is lost") {
+			t.Errorf("creates %+v, deletes %v, warnings %q", d.Create, lanes(d.Delete), d.Warnings)
+		}
+		if d = plan(t, l, append(rows, d.Create...)...); !same(lanes(d.Ready), "4 8 9 10") || len(d.Delete) > 0 {
+			t.Errorf("%v are ready, deletes %v", lanes(d.Ready), lanes(d.Delete))
+		}
+	})
 	t.Run("its tombstones stay until we have taken over", func(t *testing.T) {
 		l := graphA()
 		l.Lanes = slices.DeleteFunc(l.Lanes, func(lane source.Lane) bool { return lane.ID == "5" })

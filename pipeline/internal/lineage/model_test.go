@@ -103,7 +103,7 @@ func TestEveryRecordOnce(t *testing.T) {
 	for seed := range uint64(1000) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		f := newFleet(t, newStream(1+r.IntN(4), 8, r), r)
-		life(f, 40, finished(f))
+		life(f, 30, finished(f))
 		d := f.settle()
 		if t.Failed() || len(f.delivered) != f.written {
 			t.Fatalf("seed %d: %d of %d records were delivered; %v waits, %v is held", seed, len(f.delivered), f.written, d.Waiting, d.Held)
@@ -170,7 +170,7 @@ func (f *fleet) halfSeen() bool {
 // holds.
 func TestTrimmedUnread(t *testing.T) {
 	lost, standIns := 0, 0
-	for seed := range uint64(1000) {
+	for seed := range uint64(400) {
 		r := rand.New(rand.NewPCG(seed, 2))
 		f := newFleet(t, newStream(1+r.IntN(4), 8, r), r)
 		life(f, 40, func(*shard) bool { return true })
@@ -226,15 +226,15 @@ func (f *fleet) decide(id string) {
 // waits for a person, who is told. Once the person has decided all is as it was.
 func TestRowLost(t *testing.T) {
 	held, right, emptied := 0, 0, 0
-	for seed := range uint64(1000) {
+	for seed := range uint64(400) {
 		r := rand.New(rand.NewPCG(seed, 3))
 		f := newFleet(t, newStream(2+r.IntN(3), 8, r), r)
-		life(f, 10+r.IntN(30), finished(f))
+		life(f, 10+r.IntN(25), finished(f))
 		if ids := slices.Sorted(maps.Keys(f.rows)); len(ids) > 0 {
 			delete(f.rows, ids[r.IntN(len(ids))])
 		}
 		f.began = slices.ContainsFunc(slices.Collect(maps.Values(f.rows)), func(r lease.Row) bool { return r.Fence > 0 }) || f.began
-		life(f, r.IntN(30), finished(f))
+		life(f, r.IntN(20), finished(f))
 		if f.emptied {
 			emptied++ // the caller has seen that lanes were acquired, and stops
 			continue
@@ -258,7 +258,7 @@ func TestRowLost(t *testing.T) {
 			t.Fatalf("seed %d: %d of %d records were delivered, %v waits", seed, len(f.delivered), f.written, d.Waiting)
 		}
 	}
-	if held < 100 || right < 100 {
+	if held < 50 || right < 50 {
 		t.Fatalf("%d times held, %d times right, %d times emptied: the test shows too little", held, right, emptied)
 	}
 	t.Logf("%d times held, %d times right, %d times emptied", held, right, emptied)
