@@ -1,0 +1,115 @@
+//go:build unix
+
+package main
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/shardlake/shardlake/examples/chaos/proxy"
+)
+
+// kind is what is done to the fleet.
+type kind string
+
+const (
+	kill     kind = "kill"     // SIGKILL, and a new process after a while
+	stop     kind = "stop"     // SIGTERM: the process must exit with 0 in time
+	stopCut  kind = "stop-cut" // SIGTERM while a service does not answer: it must exit in time
+	freeze   kind = "freeze"   // SIGSTOP for longer than the lease time, then SIGCONT
+	refuse   kind = kind(proxy.Refuse)
+	stall    kind = kind(proxy.Stall)
+	slow     kind = kind(proxy.Slow)
+	mute     kind = kind(proxy.Mute)
+	throttle kind = kind(proxy.Throttle)
+	split    kind = "split"
+	merge    kind = "merge"
+)
+
+// service is what a worker talks to, over a proxy of its own.
+type service string
+
+const (
+	toKinesis service = "kinesis"
+	toDynamo  service = "dynamodb"
+	toS3      service = "s3"
+)
+
+// services returns all three.
+func services() []service { return []service{toKinesis, toDynamo, toS3} }
+
+// step is one fault.
+type step struct {
+	at      time.Duration // since the beginning
+	kind    kind
+	worker  int           // slot of the fleet, for all but split and merge
+	service service       // for faults of the network and stop-cut
+	length  time.Duration // of the fault; for kill and stop, until a new process starts
+	pick    uint64        // which shard, for split and merge
+}
+
+func (s step) String() string {
+	switch {
+	case s.kind == split, s.kind == merge:
+		return string(s.kind) + " of shards"
+	case s.kind == stopCut:
+		return fmt.Sprintf("%s of worker %d, whose %s does not answer", s.kind, s.worker+1, s.service)
+	case s.service != "":
+		return fmt.Sprintf("%s %s of worker %d for %v", s.kind, s.service, s.worker+1, s.length)
+	case s.kind == freeze:
+		return fmt.Sprintf("%s worker %d for %v", s.kind, s.worker+1, s.length)
+	}
+	return fmt.Sprintf("%s worker %d", s.kind, s.worker+1)
+}
+
+// deck is how often each kind comes before all come again.
+func deck() []kind {
+	return []kind{kill, kill, kill, stop, stop, stopCut, freeze, freeze, mute, mute, mute, stall, stall, refuse, refuse, slow, throttle, split, merge}
+}
+
+// plan draws what happens within a time: the same for the same seed.
+func plan(seed uint64, length time.Duration, workers int, lease time.Duration, meanGap time.Duration) []step {
+	rng := rand.New(rand.NewPCG(seed, 0x5eed))
+	between := func(from, to time.Duration) time.Duration {
+		return (from + time.Duration(rng.Int64N(int64(to-from)+1))).Round(10 * time.Millisecond)
+	}
+	var steps []step
+	var left []kind
+	for at := between(meanGap, 2*meanGap); at < length; at += between(meanGap/4, 7*meanGap/4) {
+		if len(left) == 0 {
+			left = deck()
+			rng.Shuffle(len(left), func(i, j int) { left[i], left[j] = left[j], left[i] })
+		}
+		s := step{at: at, kind: left[0], worker: rng.IntN(workers), pick: rng.Uint64()}
+		left = left[1:]
+		switch s.kind {
+		case kill, stop:
+			s.length = between(0, lease)
+		case freeze:
+			s.length = between(lease*5/4, lease*4)
+		case split, merge:
+			s.worker = 0
+		default:
+			s.service = services()[rng.IntN(3)]
+			// Some are over before the lease is, some are not.
+			s.length = between(lease/4, lease*5/2)
+		}
+		steps = append(steps, s)
+	}
+	return steps
+}
+
+// fault is what the step does to a proxy.
+func (s step) fault() proxy.Fault {
+	f := proxy.Fault{Mode: proxy.Mode(s.kind), Delay: 100 * time.Millisecond}
+	if s.kind == stopCut {
+		f.Mode = []proxy.Mode{proxy.Refuse, proxy.Stall, proxy.Mute}[s.pick%3]
+	}
+	f.Answer = map[service]func() proxy.Answer{toKinesis: proxy.Kinesis, toDynamo: proxy.DynamoDB, toS3: proxy.S3}[s.service]()
+	return f
+}
+
+// kinds lists all kinds once, in the order of the deck.
+func kinds() []kind { return slices.Compact(deck()) }
