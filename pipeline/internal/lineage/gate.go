@@ -27,7 +27,7 @@ func (t *tree) gate(d *Decision, r lease.Row) {
 	case r.Ended:
 		d.Ready = append(d.Ready, r) // nothing is read any more: its uploads are to be published
 	case !listed && !gone:
-		d.Waiting[id] = "it is not listed, and nothing that is listed goes on where it ended: waits for a complete listing"
+		d.Waiting[id] = "it is not listed, and the listing does not show that it is gone: waits for a newer one"
 	case len(t.missingParents(r)) > 0:
 		d.Held[id] = fmt.Sprintf("the row of %s, which it goes on from, was lost before this lane had taken over what that row kept. Decide with `shardlake row %s` where it begins", and(t.missingParents(r)), id)
 	case len(waits) > 0:
@@ -87,7 +87,7 @@ func (t *tree) tombstones(d *Decision) {
 	}
 	for _, id := range t.known {
 		r := t.rows[id]
-		if _, listed := t.lanes[id]; listed || !r.Finished() || heir[id] || len(t.children[id]) == 0 && !t.gone(id) {
+		if _, listed := t.lanes[id]; listed || !r.Finished() || heir[id] || t.newer(id) || len(t.children[id]) == 0 && !t.gone(id) {
 			continue
 		}
 		needed := slices.ContainsFunc(t.children[id], func(c string) bool {

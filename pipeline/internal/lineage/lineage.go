@@ -7,9 +7,11 @@
 // records of a key come out of order; and no shard is read twice, or they come
 // twice. Both follow from five things that the caller sees to:
 //
-//  1. It reads the rows first and lists the source then. Rows that are older than
-//     the listing do no harm: a row that looks missing because it was made
-//     meanwhile is not touched by lease.Store.Create.
+//  1. It lists the source again when a lane ends, here or elsewhere, and now and
+//     then besides. Rows and listing need not be of one instant: a row that looks
+//     missing because it was made meanwhile is not touched by lease.Store.Create,
+//     and a lane that is newer than the listing waits for the next. But a listing
+//     is not used for as long as the source keeps records.
 //  2. It makes all rows of Create before it acquires one of Ready.
 //  3. It commits the end of a lane only when each of the lane's children has a
 //     row, and that commit records all of them in Row.Children.

@@ -15,7 +15,8 @@ import (
 // life is a random history: records, splits, merges, trimming, workers that come
 // and die, decisions that are carried out late or in part.
 func life(f *fleet, steps int, mayTrim func(*shard) bool) {
-	d := f.plan()
+	f.old = f.listing(f.r)
+	d := f.planBy(f.old)
 	f.create(d, len(d.Create))
 	var late []lineage.Decision
 	away := 0 // steps for which no worker runs
@@ -36,7 +37,8 @@ func life(f *fleet, steps int, mayTrim func(*shard) bool) {
 		case 2:
 			for range 1 + away {
 				if f.trim(mayTrim) {
-					late = nil // nobody is late by as long as a stream keeps records
+					// Nobody is late by as long as a stream keeps records.
+					late, f.old = nil, f.listing(f.r)
 				}
 			}
 		case 3:
@@ -69,7 +71,11 @@ func work(f *fleet, late *[]lineage.Decision) {
 			delete(f.own, owned[f.r.IntN(len(owned))])
 		}
 	default:
-		d := f.plan()
+		d := f.planBy(f.old)
+		if f.r.IntN(3) > 0 {
+			f.old = f.listing(f.r)
+			d = f.planBy(f.old)
+		}
 		if len(*late) > 0 && f.r.IntN(2) == 0 {
 			d, *late = (*late)[0], (*late)[1:]
 		}

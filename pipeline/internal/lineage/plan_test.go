@@ -97,8 +97,12 @@ func TestPlan(t *testing.T) {
 			ready: "10 4 8 9"},
 		{name: "a tombstone stays until all children have begun", listing: without("0 1 2 3 5 6 7"), rows: []lease.Row{four, own("8", "open", "6 7"), own("5", "done", "", "10", "9"), own("9", "open", "5"), own("10", "unread", "5")},
 			ready: "10 4 8 9"},
+		{name: "a tombstone stays that is newer than the listing", listing: without("6 7 8 9 10"), rows: []lease.Row{four, own("0", "open", ""), own("1", "open", ""), own("2", "open", ""), own("3", "open", ""), own("5", "done", "", "10", "9"), own("9", "done", "5", "11"), own("10", "open", "5"), own("11", "open", "9")},
+			ready: "0 1 2 3 4", waiting: "10 11"},
 		{name: "a tombstone goes after its children went", listing: without("0 1 2 3 5 6 7"), rows: []lease.Row{four, own("8", "open", "6 7"), own("9", "open", ""), own("10", "open", ""), own("0", "done", "", "6"), own("1", "done", "", "6"), own("6", "done", "0 1", "8")},
 			ready: "10 4 8 9", delete: "0 1 6"},
+		{name: "a listing that is older than the rows ends no lane", listing: without("6 7 8"), rows: []lease.Row{four, own("0", "done", "", "6"), own("1", "done", "", "6"), own("2", "open", ""), own("3", "open", ""), own("6", "unread", "0 1"), own("7", "unread", "2 3"), own("8", "unread", "6 7"), own("5", "open", ""), own("9", "unread", "5"), own("10", "unread", "5")},
+			ready: "2 3 4 5", waiting: "10 6 7 8 9"},
 		{name: "an incomplete listing ends no lane", listing: without("0 1 2 3 4 5 6 7"), rows: []lease.Row{four, own("8", "open", ""), own("9", "open", ""), own("10", "open", "")},
 			ready: "10 8 9", waiting: "4"},
 	} {

@@ -145,10 +145,10 @@ func (t *tree) rangeOf(id string) shardlake.HashRange {
 }
 
 // gone tells whether the stream no longer has a lane that has a row. A lane that
-// is merely not listed may be left out by mistake: one that has been closed and
-// dropped has successors, and the listing shows them.
+// is merely not listed may be left out by mistake, or be newer than the listing:
+// one that was closed and dropped has successors there, and no ancestors.
 func (t *tree) gone(id string) bool {
-	if _, listed := t.lanes[id]; listed {
+	if _, listed := t.lanes[id]; listed || t.newer(id) {
 		return false
 	}
 	for _, c := range t.children[id] {
@@ -156,6 +156,18 @@ func (t *tree) gone(id string) bool {
 			return true
 		}
 	}
-	r := t.rangeOf(id)
-	return slices.ContainsFunc(t.leaves, r.Overlaps)
+	return slices.ContainsFunc(t.leaves, t.rangeOf(id).Overlaps)
+}
+
+// newer tells whether a lane cannot be gone because the listing shows an ancestor
+// of it: a stream drops parents before their children.
+func (t *tree) newer(id string) bool {
+	older := map[string]bool{}
+	t.ancestors(id, older)
+	for p := range older {
+		if _, listed := t.lanes[p]; listed {
+			return true
+		}
+	}
+	return false
 }
