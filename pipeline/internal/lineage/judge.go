@@ -137,7 +137,8 @@ func (t *tree) heirs(id string) (waiting []string) {
 
 // unread finds what is left of a line whose later part nobody saw: the fleet was
 // away for longer than the stream keeps records. It looks at lanes with parents
-// that are gone and left no row, which it returns first, and goes by range.
+// that are gone and left no row, which it returns first, and goes by range. A row
+// of ours that ended is no such remainder, for its children had rows.
 func (t *tree) unread(id string) (parents, found []string) {
 	parents = slices.DeleteFunc(t.parents(id), t.has)
 	if len(parents) == 0 {
@@ -145,7 +146,7 @@ func (t *tree) unread(id string) (parents, found []string) {
 	}
 	for _, g := range t.known {
 		r := t.rows[g]
-		if (!r.Finished() || len(t.children[g]) == 0) && t.lanes[id].Range.Overlaps(r.Range) && t.gone(g) {
+		if (!r.Finished() || t.theirs(r) && len(t.children[g]) == 0) && t.lanes[id].Range.Overlaps(r.Range) && t.gone(g) {
 			found = append(found, g)
 		}
 	}

@@ -91,6 +91,8 @@ func TestPlan(t *testing.T) {
 			create: "9 10", ready: "5 4 8", gone: "5", says: "what arrived in it after position 4711.0 is lost; the line goes on in 10 and 9"},
 		{name: "two generations were trimmed unread", listing: without("0 1 2 3 5 6 7"), rows: []lease.Row{four, own("9", "open", ""), own("10", "open", ""), own("0", "open", ""), own("3", "unread", "")},
 			create: "8", ready: "0 3 10 4 9", gone: "0 3", says: "lane 8 goes on from 6 and 7, which left the stream before anybody read it: what arrived there, and in lanes between it and 0 and 3, is lost"},
+		{name: "an ended row does not say that its grandchild is new", listing: without("0 1 2 3 5 6 7"), rows: []lease.Row{four, own("9", "open", ""), own("10", "open", ""), own("0", "done", ""), own("1", "done", "")},
+			create: "8", ready: "10 4 9", held: "8", delete: "0 1", says: "read the stream before"},
 		{name: "what is done and gone goes", listing: without("0 1 2 3 5 6 7"), rows: []lease.Row{four, own("8", "open", "6 7"), own("5", "done", "", "10", "9"), own("9", "open", "5"), own("10", "open", "5")},
 			ready: "10 4 8 9", delete: "5"},
 		{name: "a tombstone stays while the shard is listed", listing: without("0 1 2 3 6 7"), rows: []lease.Row{four, own("8", "open", "6 7"), own("5", "done", "", "10", "9"), own("9", "open", "5"), own("10", "open", "5")},
