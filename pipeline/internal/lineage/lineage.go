@@ -36,9 +36,9 @@
 //   - A parent's row ended without recording the lane: it is made. If the parent
 //     recorded it, the lane had a row, and it is lost.
 //   - All that is known of its line is a row that nobody finished, or that another
-//     program ended without naming children, of a lane that is gone from the stream: the fleet was away for
-//     longer than the stream keeps records. The lane is made, that row becomes its
-//     parent, and a warning names what is lost.
+//     program ended without naming children, of a lane that is gone from the
+//     stream: the fleet was away for longer than the stream keeps records. The lane
+//     is made, that row becomes its parent, and a warning names what is lost.
 //   - The source has no lineage at all, neither parents nor ranges: the lane is
 //     made. A source that grows by plain new lanes could not be read otherwise.
 //   - Everything else is a row that was lost. It is made with Hold, and the lane
