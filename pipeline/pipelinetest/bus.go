@@ -44,6 +44,7 @@ type call struct {
 	answered bool
 	gone     bool      // the caller has left: its context ended
 	held     time.Time // not before
+	after    int       // nor before this turn, unless nothing else is ready
 }
 
 // compare orders calls by what is the same in every run of a seed.

@@ -1,6 +1,8 @@
 package pipelinetest
 
 import (
+	"fmt"
+	"hash/fnv"
 	"slices"
 	"testing/synctest"
 	"time"
@@ -32,12 +34,13 @@ const (
 
 var faultNames = [...]string{"", "refused", "unanswered", "late", "slow", "crash", "crash"}
 
-// action is a policy's choice: a call, by its index, what goes wrong, and for how
-// long where that matters.
+// action is a policy's choice: a call, by its index, or -1 to let time pass; what
+// goes wrong; and for how long, in time and in turns, where that matters.
 type action struct {
 	call  int
 	fault fault
 	time  time.Duration
+	turns int
 }
 
 // policy decides everything that is not decided by the pipeline.
@@ -46,24 +49,28 @@ type policy interface {
 	draw(n int) int
 	// sizes are those of a process that starts.
 	sizes() Sizes
+	// begin is when the first process of a slot starts.
+	begin(slot int) time.Duration
 	// before a turn, the world may change: rows come in, workers come and go.
 	before(w *world)
 	// choose one of the calls that are ready. It is never empty.
 	choose(w *world, ready []*call) action
 	// stop tells whether the run is to be left off.
-	stop(w *world) bool
+	stop() bool
+	// patient tells whether a late request is waited for in the end.
+	patient() bool
 }
 
 // run is the whole life of a world.
 func (w *world) run() {
 	w.trace.begun = time.Now()
 	for i := range w.slots {
-		w.slots[i].next = time.Now().Add(time.Duration(w.policy.draw(3000*i+1)) * time.Millisecond)
+		w.slots[i].next = time.Now().Add(w.policy.begin(i))
 	}
 	for {
 		synctest.Wait()
 		w.reap()
-		if w.report.Violation != nil || w.policy.stop(w) || w.over() {
+		if w.report.Violation != nil || w.policy.stop() || w.over() {
 			break
 		}
 		w.policy.before(w)
@@ -78,7 +85,12 @@ func (w *world) run() {
 			w.violate("no end after %d calls", w.turn)
 			break
 		}
-		w.act(ready, w.policy.choose(w, ready))
+		a := w.policy.choose(w, ready)
+		if a.call < 0 {
+			w.sleep(next)
+			continue
+		}
+		w.act(ready, a)
 	}
 	w.end()
 }
@@ -93,7 +105,7 @@ func (w *world) over() bool {
 		return false
 	}
 	// Processes that stood still and late requests may still do harm.
-	if len(w.late) > 0 || slices.ContainsFunc(w.procs, (*process).running) {
+	if len(w.late) > 0 && w.policy.patient() || slices.ContainsFunc(w.procs, (*process).running) {
 		return false
 	}
 	if err := w.oracle.final(w.want()); err != nil {
@@ -169,27 +181,27 @@ func (w *world) ready() (ready []*call, next time.Time) {
 			next = t
 		}
 	}
+	var soon []*call // held for some more turns
 	waiting := w.bus.sorted()
-	w.bus.mu.Lock()
-	for _, c := range waiting {
+	for _, c := range slices.Concat(waiting, w.late) {
 		from := c.held
-		if c.by.paused.After(from) {
+		if c.by.paused.After(from) && !slices.Contains(w.late, c) {
 			from = c.by.paused
 		}
 		switch {
 		case from.After(now):
 			soonest(from)
+		case c.after > w.turn:
+			soon = append(soon, c)
 		default:
 			ready = append(ready, c)
 		}
 	}
-	w.bus.mu.Unlock()
-	for _, c := range w.late {
-		if c.held.After(now) {
-			soonest(c.held)
-		} else {
-			ready = append(ready, c)
+	if len(ready) == 0 && len(soon) > 0 {
+		if w.policy.draw(3) == 0 {
+			return soon, next
 		}
+		soonest(now.Add(time.Second)) // who knows what comes first
 	}
 	for _, s := range w.slots {
 		if s.now == nil && !s.over {
@@ -244,20 +256,21 @@ func (w *world) act(ready []*call, a action) {
 	switch a.fault {
 	case slow:
 		for _, c := range group {
-			c.held = time.Now().Add(a.time)
+			c.held, c.after = time.Now().Add(a.time), w.turn+a.turns
 		}
-		w.trace.add("%4d %s takes %v", w.turn, c, a.time)
+		w.trace.add("%4d %s takes %v and %d turns", w.turn, c, a.time, a.turns)
 	case refused:
 		w.trace.add("%4d %s: refused", w.turn, c)
 		for _, c := range group {
 			w.bus.answer(c, errRefused)
 		}
 	case late:
-		w.trace.add("%4d %s: no answer, and will arrive in %v", w.turn, c, a.time)
+		w.trace.add("%4d %s: no answer, and will arrive in %v and %d turns", w.turn, c, a.time, a.turns)
 		for _, c := range group {
+			w.heard(c, "?")
 			w.bus.answer(c, errUnanswered)
 		}
-		w.postpone(c, a.time)
+		w.postpone(c, a.time, a.turns)
 	case crashBefore:
 		w.trace.add("%4d %s: dies before it", w.turn, c)
 		w.crash(c.by)
@@ -267,6 +280,7 @@ func (w *world) act(ready []*call, a action) {
 			switch a.fault {
 			case none:
 				w.trace.add("%4d %s%s", w.turn, c, outcome(err))
+				w.heard(c, outcome(err))
 				w.bus.answer(c, err)
 			case unanswered:
 				w.trace.add("%4d %s%s, not answered", w.turn, c, outcome(err))
@@ -280,6 +294,15 @@ func (w *world) act(ready []*call, a action) {
 			w.crash(c.by)
 		}
 	}
+}
+
+// heard adds an answer to what a process has come to know. Answers of one instant
+// are taken to lead to the same in any order, as far as what is asked next and
+// what the world holds are the same too.
+func (w *world) heard(c *call, answer string) {
+	h := fnv.New64a()
+	fmt.Fprint(h, c, answer, time.Since(w.trace.begun))
+	c.by.history += h.Sum64()
 }
 
 func outcome(err error) string {
@@ -299,15 +322,15 @@ func (w *world) leave(c *call) {
 		return
 	}
 	w.trace.add("%4d %s: its caller has gone, it is on its way", w.turn, c)
-	w.postpone(c, w.pause(30*time.Second))
+	w.postpone(c, w.pause(30*time.Second), 0)
 }
 
 // postpone lets an effect happen later. Who asked for it may be dead by then.
-func (w *world) postpone(c *call, d time.Duration) {
+func (w *world) postpone(c *call, d time.Duration, turns int) {
 	if c.read {
 		return
 	}
-	c.held = time.Now().Add(d)
+	c.held, c.after = time.Now().Add(d), w.turn+turns
 	w.late = append(w.late, c)
 }
 
@@ -316,7 +339,7 @@ func (w *world) postpone(c *call, d time.Duration) {
 func (w *world) crash(p *process) {
 	for _, c := range w.bus.kill(p) {
 		if !c.read && w.policy.draw(4) == 0 {
-			w.postpone(c, w.pause(60*time.Second))
+			w.postpone(c, w.pause(60*time.Second), 0)
 			w.trace.add("     %s is on its way", c)
 		}
 	}

@@ -119,10 +119,12 @@ func (o *oracle) committed(r lease.Row) {
 		if err := json.Unmarshal(p.Data, &e); err != nil || e.Key == "" {
 			continue // of another kind of sink
 		}
-		c.keys, c.uploads = append(c.keys, e.Key), append(c.uploads, e.Upload)
-		if u := o.uploads[e.Upload]; u == nil || u.aborted {
+		u := o.uploads[e.Upload]
+		if u == nil || u.aborted {
 			o.w.violate("commit %d of %s lists upload %s of %s, which is gone", c.number, short(c.lane), e.Upload, plainKey(e.Key))
+			return
 		}
+		c.keys, c.uploads = append(c.keys, u.key), append(c.uploads, e.Upload)
 	}
 	chain := o.chains[r.Lane]
 	if n := len(chain); n > 0 {
@@ -130,7 +132,7 @@ func (o *oracle) committed(r lease.Row) {
 		if !o.whole(c.after) {
 			o.w.violate("commit %d of %s replaces commit %d, which is not visible as a whole", c.number, short(c.lane), c.after.number)
 		}
-		if c.after.ended {
+		if c.after.ended && !c.after.repair {
 			o.w.violate("commit %d of %s follows the one that ended the lane", c.number, short(c.lane))
 		}
 		if c.number != c.after.number+1 {
@@ -144,6 +146,13 @@ func (o *oracle) committed(r lease.Row) {
 // whole tells whether all files of a commit are visible, or it is taken back.
 func (o *oracle) whole(c *commit) bool {
 	return c.repair || !slices.ContainsFunc(c.keys, func(k string) bool { return o.files[k] == nil })
+}
+
+// cleared checks that nothing is forgotten that is not visible.
+func (o *oracle) cleared(r lease.Row) {
+	if c := o.commits[r.CommitID]; c != nil && len(r.Pending) == 0 && !o.whole(c) {
+		o.w.violate("the list of commit %d of %s is cleared before all its files are visible", c.number, short(c.lane))
+	}
 }
 
 // marked takes note that a commit is being taken back: its files may go.

@@ -88,8 +88,8 @@ type Row struct {
 type Faults struct {
 	Refused    int // the call fails and has no effect
 	Unanswered int // the call has its effect and fails
-	Late       int // the call fails, and has its effect up to 90 seconds later
-	Slow       int // the call waits for up to 20 seconds
+	Late       int // the call fails, and has its effect later, some turns or up to 30 minutes
+	Slow       int // the call waits, some turns or up to 20 seconds
 	Crash      int // the worker dies, before or after the effect; requests under way may still arrive
 	Stop       int // per turn: a worker is told to stop in good order
 	Pause      int // per turn: a worker stands still for up to a minute; another one takes its place

@@ -123,22 +123,44 @@ func (p *seeded) choose(w *world, ready []*call) action {
 	}
 	n := p.rng.IntN(1000)
 	for _, f := range []struct {
-		kind    fault
-		chance  int
-		seconds int
+		kind   fault
+		chance int
 	}{
-		{refused, p.faults.Refused, 0}, {unanswered, p.faults.Unanswered, 0}, {late, p.faults.Late, 90},
-		{slow, p.faults.Slow, 20}, {crashBefore, p.faults.Crash / 2, 0}, {crashAfter, p.faults.Crash - p.faults.Crash/2, 0},
+		{refused, p.faults.Refused}, {unanswered, p.faults.Unanswered}, {late, p.faults.Late}, {slow, p.faults.Slow},
+		{crashBefore, p.faults.Crash / 2}, {crashAfter, p.faults.Crash - p.faults.Crash/2},
 	} {
 		if n -= f.chance; n < 0 {
-			if a.fault = f.kind; f.seconds > 0 {
-				a.time = p.seconds(f.seconds)
-			}
+			a.fault = f.kind
+			p.delay(&a)
 			return a
 		}
 	}
 	return a
 }
 
+// delay is in turns as often as in time: time stands still while anything is
+// ready, so that what is late by time alone arrives at quiet moments only.
+func (p *seeded) delay(a *action) {
+	switch {
+	case a.fault != late && a.fault != slow:
+	case p.rng.IntN(2) == 0:
+		a.turns = 1 + p.rng.IntN(60)
+	case a.fault == slow:
+		a.time = p.seconds(20)
+	case p.rng.IntN(8) == 0:
+		a.time = p.seconds(1800) // when others may have begun a repair
+	default:
+		a.time = p.seconds(90)
+	}
+}
+
+// begin lets the first worker start at once.
+func (p *seeded) begin(slot int) time.Duration {
+	return time.Duration(p.rng.IntN(3000*slot+1)) * time.Millisecond
+}
+
 // stop never leaves a run off.
-func (p *seeded) stop(*world) bool { return false }
+func (p *seeded) stop() bool { return false }
+
+// patient waits for what is late: it may do harm.
+func (p *seeded) patient() bool { return true }

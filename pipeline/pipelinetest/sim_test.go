@@ -1,164 +1,90 @@
 package pipelinetest_test
 
 import (
-	"errors"
-	"strconv"
+	"flag"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"testing"
 	"time"
 
-	"github.com/shardlake/shardlake"
-	"github.com/shardlake/shardlake/pipeline"
 	"github.com/shardlake/shardlake/pipeline/pipelinetest"
-	"github.com/shardlake/shardlake/sink"
-	"github.com/shardlake/shardlake/source"
-	"github.com/shardlake/shardlake/stage"
-	"github.com/shardlake/shardlake/stage/window"
 )
 
-// click is what the simulated streams hold.
-type click struct {
-	ID, Sec int
-	Key     string
-}
+// make sim sets these.
+var (
+	seeds   = flag.Uint64("sim.seeds", 120, "how many seeds to run")
+	from    = flag.Uint64("sim.from", 0, "the first seed")
+	only    = flag.Int64("sim.seed", -1, "run this seed alone and show its trace")
+	summary = flag.String("sim.summary", "", "write the line of counts to this file")
+)
 
-func (c click) when() time.Time { return time.Unix(int64(c.Sec), 0) }
-
-// clicks run forward with jitter; some come after their window and its grace.
-func clicks(n int) (out []click) {
-	for i := range n {
-		c := click{ID: i, Sec: i * 7, Key: "k" + strconv.Itoa(i*i%7)}
-		if i%5 == 3 {
-			c.Sec = max(0, c.Sec-25)
-		}
-		if i%13 == 12 {
-			c.Sec = max(0, c.Sec-120)
-		}
-		out = append(out, c)
+// scenarioOf is what a seed runs: one worker, a fleet, a fleet that repairs, and
+// a fleet to which nothing happens but splits and merges.
+func scenarioOf(seed uint64) pipelinetest.Scenario[click] {
+	switch seed % 5 {
+	case 0:
+		return scenario(1, 2, 2)
+	case 1:
+		s := scenario(3, 3, 4)
+		s.Config.Repair = true
+		// A lost upload is believed after 15 minutes, which must not be a stall.
+		s.Config.Stall = time.Hour
+		s.Faults = pipelinetest.Faults{Refused: 10, Unanswered: 30, Late: 40, Slow: 40, Crash: 10, Reshard: 10, Vanish: 100}
+		return s
+	case 2:
+		s := scenario(2, 4, 4)
+		s.Faults = pipelinetest.NoFaults()
+		return s
 	}
-	return out
+	return scenario(3, 3, 4)
 }
 
-// perMinute is the row of an aggregate.
-type perMinute struct {
-	Key    string
-	Minute int64
-	N, Sum int64
-}
-
-// grace is how many seconds a row may be behind the watermark.
-const grace = 20
-
-var errOdd = errors.New("odd")
-
-// odd rows are refused.
-func odd(c click) bool { return c.ID%11 == 5 }
-
-// scenario has raw rows by Hive partition, sums per window, and dead letters. The
-// starts of workers differ in which partition a row goes to.
-func scenario(workers, shards, reshards int) pipelinetest.Scenario[click] {
-	rows := clicks(90)
-	return pipelinetest.Scenario[click]{
-		Rows: rows, Key: func(c click) string { return c.Key }, At: click.when,
-		Workers: workers, Shards: shards, Reshards: reshards,
-		Build: func(p *pipeline.Pipeline, src source.Source[click], lake func(string) sink.Folder) {
-			raw := lake("raw")
-			if raw.FileBytes%2 == 0 { // some starts cut it in another way than others
-				raw = raw.By(sink.Hour("hour"))
-			} else {
-				raw = raw.By(sink.Day("day"), sink.Field("key"))
-			}
-			in := p.Read(src)
-			in.Write(raw, pipelinetest.JSON)
-			in.Via(stage.TryMap(func(c click) (click, error) {
-				if odd(c) {
-					return c, shardlake.Reject(errOdd)
-				}
-				return c, nil
-			})).
-				Via(stage.Aggregate(window.Tumbling(time.Minute).Grace(grace*time.Second), func(c click) string { return c.Key },
-					func(k string, s window.Span) perMinute { return perMinute{Key: k, Minute: int64(s.Start) / 60e6} },
-					func(r *perMinute, c click) { r.N++; r.Sum += int64(c.ID) + 1 })).
-				Write(lake("sums"), pipelinetest.JSON)
-			p.Dead().Write(lake("dead"), pipelinetest.JSON)
-		},
-		Read: func(folder string, file []byte) (out []pipelinetest.Row, err error) {
-			switch folder {
-			case "raw":
-				rows, err := pipelinetest.Lines[click](file)
-				for _, c := range rows {
-					out = append(out, pipelinetest.Row{ID: "raw " + strconv.Itoa(c.ID), Key: c.Key, Order: int64(c.ID)})
-				}
-				return out, err
-			case "sums":
-				rows, err := pipelinetest.Lines[perMinute](file)
-				for _, r := range rows {
-					out = append(out, sums(r.Key, r.Minute, r.N, r.Sum)...)
-				}
-				return out, err
-			default:
-				letters, err := pipelinetest.Lines[shardlake.DeadLetter](file)
-				for _, d := range letters {
-					n, err := strconv.Atoi(string(d.Data))
-					if err != nil {
-						return nil, err
-					}
-					if odd(rows[n]) {
-						out = append(out, pipelinetest.Row{ID: "odd " + strconv.Itoa(n)})
-					} else {
-						out = append(out, pipelinetest.Row{ID: "late " + strconv.Itoa(n)})
-					}
-				}
-				return out, err
-			}
-		},
-		Want: want,
-	}
-}
-
-// want computes what is visible in the end by a plain loop that knows no engine. A
-// row is late by what its shard, and those that the key was in before, have held.
-func want(shards []pipelinetest.Shard[click]) map[string]int64 {
-	w := map[string]int64{}
-	high := map[string]int{}
-	byID := map[string]pipelinetest.Shard[click]{}
-	var floor func(s pipelinetest.Shard[click], at shardlake.Hash) int
-	floor = func(s pipelinetest.Shard[click], at shardlake.Hash) int {
-		f := -1
-		for _, id := range s.Parents {
-			if p := byID[id]; p.Hashes.Contains(at) {
-				f = max(f, high[id], floor(p, at))
-			}
+// Everything that a seed decides may happen to a fleet, and each row is in the
+// lake once.
+func TestSim(t *testing.T) {
+	if *only >= 0 {
+		r := pipelinetest.Run(t, uint64(*only), scenarioOf(uint64(*only)))
+		for _, l := range r.Trace {
+			t.Log(l)
 		}
-		return f
+		note(t, []pipelinetest.Report{r}, 0)
+		return
 	}
-	for _, s := range shards { // parents come first
-		byID[s.ID] = s
-		high[s.ID] = -1
-		for _, id := range s.Parents {
-			if h := high[id]; high[s.ID] < 0 || h < high[s.ID] {
-				high[s.ID] = h
-			}
-		}
-		for _, c := range s.Rows {
-			high[s.ID] = max(high[s.ID], c.Sec)
-			w["raw "+strconv.Itoa(c.ID)] = 1
-			mark := max(high[s.ID], floor(s, shardlake.HashOf(c.Key)))
-			switch {
-			case odd(c):
-				w["odd "+strconv.Itoa(c.ID)] = 1
-			case mark-grace >= c.Sec/60*60+60:
-				w["late "+strconv.Itoa(c.ID)] = 1
-			default:
-				for _, r := range sums(c.Key, int64(c.Sec/60), 1, int64(c.ID)+1) {
-					w[r.ID] += r.Value
-				}
-			}
+	begun := time.Now()
+	var all []pipelinetest.Report
+	for seed := *from; seed < *from+*seeds && !t.Failed(); seed++ {
+		r := pipelinetest.Run(t, seed, scenarioOf(seed))
+		r.Trace = nil
+		all = append(all, r)
+	}
+	note(t, all, time.Since(begun))
+}
+
+// note adds up what happened, in one line.
+func note(t *testing.T, all []pipelinetest.Report, wall time.Duration) {
+	var turns, starts, failed, commits, handOvers, leftover int
+	var virtual time.Duration
+	faults := map[string]int{}
+	for _, r := range all {
+		turns, starts, failed, commits, handOvers, leftover = turns+r.Turns, starts+r.Starts, failed+r.Failed, commits+r.Commits, handOvers+r.HandOvers, leftover+r.Leftover
+		virtual += r.Virtual
+		for k, n := range r.Faults {
+			faults[k] += n
 		}
 	}
-	return w
-}
-
-// sums are the two numbers of a window that add up over partial rows.
-func sums(key string, minute, n, sum int64) []pipelinetest.Row {
-	id := "window " + key + " " + strconv.FormatInt(minute, 10)
-	return []pipelinetest.Row{{ID: id + " n", Value: n}, {ID: id + " sum", Value: sum}}
+	var kinds []string
+	for _, k := range slices.Sorted(maps.Keys(faults)) {
+		kinds = append(kinds, fmt.Sprintf("%s %d", k, faults[k]))
+	}
+	line := fmt.Sprintf("seeds %d, calls %d, faults {%s}, starts %d, failed %d, commits %d, hand-overs %d, left uploads %d, virtual %v, wall %v",
+		len(all), turns, strings.Join(kinds, ", "), starts, failed, commits, handOvers, leftover, virtual.Round(time.Second), wall.Round(time.Millisecond))
+	t.Log(line)
+	if *summary != "" {
+		if err := os.WriteFile(*summary, []byte(line+"\n"), 0o644); err != nil {
+			t.Error(err)
+		}
+	}
 }

@@ -89,7 +89,14 @@ func (s simTable) Commit(ctx context.Context, next lease.Row) error {
 // Clear empties Pending.
 func (s simTable) Clear(ctx context.Context, r lease.Row) error {
 	return tell(ctx, s.p, call{op: "clear", lane: r.Lane, name: numbers(r)}, func() error {
-		return s.p.table.Clear(context.Background(), r)
+		if err := s.p.table.Clear(context.Background(), r); err != nil {
+			return err
+		}
+		now, err := s.p.table.Get(context.Background(), r.Lane)
+		if err == nil {
+			s.p.oracle.cleared(now)
+		}
+		return nil
 	})
 }
 

@@ -135,9 +135,7 @@ func Run[T any](t *testing.T, seed uint64, s Scenario[T]) Report {
 
 func simulate[T any](t *testing.T, seed uint64, s Scenario[T], verbose bool) (r Report) {
 	t.Helper()
-	if len(s.Rows) == 0 || s.Key == nil || s.At == nil || s.Build == nil || s.Read == nil || s.Want == nil {
-		t.Fatal("pipelinetest: a Scenario needs Rows, Key, At, Build, Read and Want")
-	}
+	s.check(t)
 	synctest.Test(t, func(*testing.T) {
 		w := newWorld(s, newSeeded(seed, s.Faults.withDefaults(), s.Reshards))
 		w.verbose = verbose
@@ -146,6 +144,13 @@ func simulate[T any](t *testing.T, seed uint64, s Scenario[T], verbose bool) (r 
 	})
 	r.Seed = seed
 	return r
+}
+
+func (s Scenario[T]) check(t *testing.T) {
+	t.Helper()
+	if len(s.Rows) == 0 || s.Key == nil || s.At == nil || s.Build == nil || s.Read == nil || s.Want == nil {
+		t.Fatal("pipelinetest: a Scenario needs Rows, Key, At, Build, Read and Want")
+	}
 }
 
 // violate records the first broken promise. The run ends with the turn.
