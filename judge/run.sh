@@ -9,9 +9,9 @@
 # "N passed, N failed"; the exit status is 1 if one failed.
 #
 #   SHARDLAKE_DATA   folder of the data sets; ../shared/data beside the repository by default
-#   JUDGE_SERVERS    servers to judge with: "kinesislocal ferrokinesis versitygw" by default, without
-#                    ferrokinesis where there is no cargo. A case whose server is not named is not run,
-#                    and says so.
+#   JUDGE_SERVERS    servers to judge with: "kinesislocal ferrokinesis versitygw ministack dynalite" by
+#                    default, without ferrokinesis where there is no cargo. A case whose server is not
+#                    named is not run, and says so.
 #   JUDGE_KEEP       1 keeps the lakes in .judge/run for a look
 #
 # Tools and servers are installed into .judge (scripts/venv.sh, scripts/servers.sh). Needs Go, Python 3.10,
@@ -21,7 +21,7 @@ set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root"
 data=${SHARDLAKE_DATA:-$root/../shared/data}
-services=${JUDGE_SERVERS:-kinesislocal $(command -v cargo > /dev/null && echo ferrokinesis) versitygw}
+services=${JUDGE_SERVERS:-kinesislocal $(command -v cargo > /dev/null && echo ferrokinesis) versitygw ministack dynalite}
 servers=${SERVERS_DIR:-$root/.judge/servers}
 work=$root/.judge/run
 results=$work/results.txt
@@ -30,7 +30,7 @@ export AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=testtest GOTOOLCHAIN=auto
 unset AWS_PROFILE AWS_SESSION_TOKEN AWS_ENDPOINT_URL AWS_ENDPOINT_URL_S3 AWS_ENDPOINT_URL_KINESIS
 
 readonly CASES="web-access web-access-log online-retail machine-sensors airport-weather nginx-status earthquakes
- throttled-web killed-web killed-sensors kinesislocal-nginx kinesislocal-quakes ferrokinesis-web ferrokinesis-sensors s3-web s3-quakes s3-suite self-check"
+ throttled-web killed-web killed-sensors kinesislocal-nginx kinesislocal-quakes ferrokinesis-web ferrokinesis-sensors s3-web s3-quakes s3-suite dynamo-suite self-check"
 if [ "${1:-}" = list ]; then
   printf '%s\n' $CASES
   exit
@@ -104,6 +104,25 @@ suite() {
   [ "$status" = 0 ] || say "FAIL s3-suite: $(tail -n 1 "$log"), see .judge/run/s3-suite.log"
 }
 
+# dynamo_suite NAME runs the acceptance suite of lease stores against each DynamoDB server.
+dynamo_suite() {
+  local name=$1 s endpoint log line status passed
+  for s in ministack dynalite; do
+    endpoint=${s^^}_ENDPOINT log=$work/$name-$s.log status=0 passed=0
+    SHARDLAKE_DYNAMODB_ENDPOINT=${!endpoint} go test -tags judge -count=1 -run '^TestJudge$' -v ./pipeline/lease/dynamo > "$log" 2>&1 || status=$?
+    while read -r line; do
+      case $line in
+        "--- PASS: TestJudge/"*/*)
+          say "ok   $name: $s: ${line#--- PASS: TestJudge/}"
+          passed=$((passed + 1))
+          ;;
+        "--- FAIL: TestJudge"*) say "FAIL $name: $s: ${line#--- FAIL: }" ;;
+      esac
+    done < <(grep -E '^ *--- ' "$log")
+    [ "$status" = 0 ] && [ "$passed" != 0 ] || say "FAIL $name: $s: $(tail -n 1 "$log"), see .judge/run/$name-$s.log"
+  done
+}
+
 # self_check damages a lake in several ways, each of which the checkers must notice.
 self_check() {
   local file=earthquakes/quakes.jsonl.gz kind status damaged=$work/self-check-damaged
@@ -154,18 +173,29 @@ run() {
     s3-web) bucket_case "$1" web-access $web -restarts 2 -close ;;
     s3-quakes) bucket_case "$1" earthquakes $quakes -restarts 1 -close ;;
     s3-suite) suite ;;
+    # Two DynamoDB servers of others.
+    dynamo-suite) dynamo_suite "$1" ;;
     self-check) self_check "$1" ;;
     *) die "unknown case $1: judge/run.sh list" ;;
   esac
 }
 
-# server CASE prints the server that a case needs.
+# server CASE prints the servers that a case needs.
 server() {
   case $1 in
     kinesislocal-*) echo kinesislocal ;;
     ferrokinesis-*) echo ferrokinesis ;;
     s3-*) echo versitygw ;;
+    dynamo-*) echo ministack dynalite ;;
   esac
+}
+
+# lacking CASE prints the servers that a case needs and JUDGE_SERVERS does not name.
+lacking() {
+  local s
+  for s in $(server "$1"); do
+    has "$s" || echo "$s"
+  done
 }
 
 # --- The run --------------------------------------------------------------------------------------
@@ -178,8 +208,10 @@ done
 cases=${*:-$CASES}
 needed=
 for c in $cases; do
-  s=$(server "$c")
-  if [ -n "$s" ] && has "$s" && [[ " $needed " != *" $s "* ]]; then needed="$needed $s"; fi
+  [ -z "$(lacking "$c")" ] || continue
+  for s in $(server "$c"); do
+    [[ " $needed " == *" $s "* ]] || needed="$needed $s"
+  done
 done
 
 rm -rf "$work"
@@ -202,9 +234,9 @@ fi
 echo "judge: tools are ready after $((SECONDS - began)) s"
 
 for c in $cases; do
-  s=$(server "$c")
-  if [ -n "$s" ] && ! has "$s"; then
-    echo "judge: $c is not run: $s is not among JUDGE_SERVERS"
+  s=$(lacking "$c")
+  if [ -n "$s" ]; then
+    echo "judge: $c is not run: $(echo $s) is not among JUDGE_SERVERS"
     continue
   fi
   run "$c"

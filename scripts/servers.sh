@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Servers that somebody else wrote, for `make judge`: Kinesis and S3 on 127.0.0.1.
+# Servers that somebody else wrote, for `make judge`: Kinesis, S3 and DynamoDB on 127.0.0.1.
 #
 #   scripts/servers.sh install [SERVICE...]   default: kinesislocal versitygw
 #   scripts/servers.sh start   [SERVICE...]   the same; prints the endpoints once each server answers
@@ -10,18 +10,24 @@
 #                  fewer than 1,000 records. npm, installed in seconds.
 #   ferrokinesis   Kinesis, data plane: any volume. Built with cargo, 4 to 8 minutes once.
 #   versitygw      S3. Keys: test / testtest. Built with Go, 1 to 3 minutes once.
+#   ministack      DynamoDB, and nothing else of what it has. pip, 20 s.
+#   dynalite       DynamoDB: strict on conditional writes, but a failed one never shows the item. npm,
+#                  installed in seconds.
 #
 # Everything lies below SERVERS_DIR (default: .judge/servers in the repository); SERVERS_SECONDS bounds
 # each installation (default 900). Ports are free ones, chosen at start. $SERVERS_DIR/run/endpoints.env
 # then holds one line for each server, to be sourced: KINESISLOCAL_ENDPOINT=http://127.0.0.1:PORT, ...
 # A server that listens on anything but loopback is stopped at once and start fails. Servers are stopped
 # by recorded pid and start time, never by name. Needs Linux, bash, curl, awk, and: node 20 or later with
-# npm (kinesislocal), cargo and a C compiler (ferrokinesis), Go (versitygw).
+# npm (kinesislocal, dynalite), cargo and a C compiler (ferrokinesis), Go (versitygw), Python 3.10
+# (ministack).
 set -euo pipefail
 
 readonly KINESISLOCAL_VERSION=0.6.2
 readonly FERROKINESIS_VERSION=0.7.0
 readonly VERSITYGW_VERSION=v1.8.0
+readonly MINISTACK_VERSION=1.5.33
+readonly DYNALITE_VERSION=4.0.0
 readonly DEFAULTS="kinesislocal versitygw"
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -114,6 +120,17 @@ install_one() {
       installed "$service" "$version" || GOBIN="$dir/bin" GOTOOLCHAIN=auto GOFLAGS=-buildvcs=false \
         bounded go install "github.com/versity/versitygw/cmd/versitygw@$version"
       ;;
+    ministack)
+      version=$MINISTACK_VERSION
+      [ -x "$dir/python/bin/pip" ] || bounded python3 -m venv "$dir/python"
+      installed "$service" "$version" || bounded "$dir/python/bin/pip" install -q --disable-pip-version-check "ministack==$version"
+      ;;
+    dynalite)
+      version=$DYNALITE_VERSION
+      loopback_js
+      installed "$service" "$version" || bounded npm install --prefix "$dir/npm" --no-package-lock \
+        --omit=dev --omit=optional --no-audit --no-fund --loglevel=error "dynalite@$version"
+      ;;
     *) die "unknown service $service" ;;
   esac
   echo "$version" > "$dir/bin/$service.version"
@@ -156,6 +173,16 @@ serve() {
       exec "$dir/bin/versitygw" --port "127.0.0.1:$2" --access test --secret testtest --quiet \
         posix "$dir/data/versitygw"
       ;;
+    ministack) # by default it binds every interface, opens more ports, and looks for Docker
+      mkdir -p "$dir/data/ministack"
+      export BIND_HOST=127.0.0.1 GATEWAY_PORT=$2 SERVICES=dynamodb IOT_MTLS_ENABLED=0 SFTP_ENABLED=0 \
+        TMPDIR="$dir/data/ministack" DOCKER_HOST=unix:///nonexistent LOG_LEVEL=WARNING
+      exec "$dir/python/bin/ministack"
+      ;;
+    dynalite)
+      exec node -r "$dir/bin/loopback.js" "$dir/npm/node_modules/dynalite/cli.js" --port "$2" \
+        --createTableMs 20 --updateTableMs 20 --deleteTableMs 20
+      ;;
   esac
 }
 
@@ -190,6 +217,7 @@ start_one() {
   alive "$service" && die "$service runs already, as pid $pid: scripts/servers.sh stop"
   port=$(free_port)
   [ "$service" = ferrokinesis ] && path=/_health/ready want=200
+  [ "$service" = ministack ] && path=/_ministack/ready want=200
   began=$(date +%s%3N)
   (serve "$service" "$port") > "$dir/run/$service.log" 2>&1 < /dev/null &
   pid=$!

@@ -16,7 +16,8 @@ import (
 
 const (
 	tableWait = 5 * time.Minute // for a table to become usable
-	tablePoll = time.Second
+	firstPoll = 100 * time.Millisecond
+	lastPoll  = 2 * time.Second
 
 	// watchTime is two thirds of the KCL's default fail-over time of 10 s. Its workers
 	// renew every third of that, so a live one shows itself twice.
@@ -43,7 +44,7 @@ func (s *Store) Open(ctx context.Context) error {
 
 // ready waits until the table can be used.
 func (s *Store) ready(ctx context.Context) error {
-	status, made := "not listed yet", false
+	status, made, poll := "not listed yet", false, firstPoll
 	for begun := time.Now(); time.Since(begun) < tableWait; {
 		t, err := s.describe(ctx)
 		switch {
@@ -73,9 +74,10 @@ func (s *Store) ready(ctx context.Context) error {
 			}
 			status = string(t.TableStatus)
 		}
-		if err := sleep(ctx, tablePoll); err != nil {
+		if err := sleep(ctx, poll); err != nil {
 			return s.ended(ctx, call{op: "DescribeTable"}, nil)
 		}
+		poll = min(2*poll, lastPoll)
 	}
 	return fmt.Errorf("dynamo: table %s is still %s after %v: look at it in the console, then start again", s.cfg.Table, status, tableWait)
 }

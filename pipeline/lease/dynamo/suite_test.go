@@ -12,17 +12,21 @@ import (
 // TestStore runs the acceptance suite over servers that differ as those differ that
 // speak the protocol.
 func TestStore(t *testing.T) {
-	for name, c := range map[string]dynamotest.Config{
-		"amazon":                  {},
-		"without items on errors": {NoOldOnFailure: true},
-		"small pages":             {PageBytes: 1},
+	for name, c := range map[string]struct {
+		server dynamotest.Config
+		large  bool
+	}{
+		"amazon":                  {dynamotest.Config{}, true},
+		"without objects":         {dynamotest.Config{}, false},
+		"without items on errors": {dynamotest.Config{NoOldOnFailure: true, PageBytes: 1}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			leasetest.Run(t, func(*testing.T) lease.Store { return over(dynamotest.New(c), dynamo.Config{}) })
-		})
-		t.Run(name+", large", func(t *testing.T) {
 			leasetest.Run(t, func(*testing.T) lease.Store {
-				return over(dynamotest.New(c), dynamo.Config{Large: newBlobs(), HeadEvery: 1})
+				conf := dynamo.Config{HeadEvery: 1}
+				if c.large {
+					conf.Large = newBlobs()
+				}
+				return over(dynamotest.New(c.server), conf)
 			})
 		})
 	}
