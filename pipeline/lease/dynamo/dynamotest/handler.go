@@ -29,7 +29,7 @@ func op[In any](f func(*Server, *call, *In) (any, *Error)) operation {
 // read decodes a request. A member that the server does not know is refused,
 // rather than ignored.
 func read(body []byte, in any) *Error {
-	err := json.Unmarshal(body, in, jsonv1.DefaultOptionsV1(), json.RejectUnknownMembers(true), json.MatchCaseInsensitiveNames(false))
+	err := json.Unmarshal(body, in, json.RejectUnknownMembers(true))
 	if err == nil {
 		return nil
 	}
