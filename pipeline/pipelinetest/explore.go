@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -169,28 +170,31 @@ func (p *search) choose(w *world, ready []*call) action {
 
 // state is a hash of all that decides what may follow.
 func (p *search) state(w *world) uint64 {
-	h := fnv.New64a()
-	fmt.Fprintln(h, p.crashes, p.late, time.Since(w.trace.begun))
+	var b strings.Builder
+	note := func(what ...any) { fmt.Fprintln(&b, what...) }
+	note(p.crashes, p.late, time.Since(w.trace.begun))
 	rows, err := w.table.List(context.Background())
 	slices.SortFunc(rows, func(a, b lease.Row) int { return cmp.Compare(a.Lane, b.Lane) })
-	fmt.Fprintln(h, err)
+	note(err)
 	for _, r := range rows {
-		fmt.Fprintln(h, r.Lane, numbers(r), r.Beat, r.Owner, r.Want, r.Pos, r.Ended, len(r.Pending), r.Prev != nil, len(r.State))
+		note(r.Lane, numbers(r), r.Beat, r.Owner, r.Want, r.Pos, r.Ended, len(r.Pending), r.Prev != nil, len(r.State))
 	}
 	var uploads []string
 	for _, u := range w.oracle.uploads {
 		uploads = append(uploads, fmt.Sprintln(plainKey(u.key), u.complete, u.aborted))
 	}
 	slices.Sort(uploads)
-	fmt.Fprintln(h, uploads)
+	note(uploads)
 	for _, x := range w.procs {
-		fmt.Fprintln(h, x.name, x.history, x.running())
+		note(x.name, x.history, x.running())
 	}
 	for _, c := range w.bus.sorted() {
-		fmt.Fprintln(h, c, c.gone)
+		note(c, c.gone)
 	}
 	for _, c := range w.late {
-		fmt.Fprintln(h, "late", c)
+		note("late", c)
 	}
+	h := fnv.New64a()
+	h.Write([]byte(b.String()))
 	return h.Sum64()
 }

@@ -4,9 +4,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
-	"fmt"
-	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -24,7 +21,8 @@ type oracle struct {
 	uploads map[string]*upload // by id
 	commits map[string]*commit // by id
 	chains  map[string][]*commit
-	owned   map[string]bool // lanes that were acquired once
+	owned   map[string]int // the turn in which a lane was acquired last
+	unswept bool           // a sweep was disturbed: what it left, nobody may look for again
 	files   map[string]*file
 	total   map[string]int64 // of what is visible, by Row.ID
 	peak    map[string]int64 // the highest it ever was
@@ -59,7 +57,7 @@ type file struct {
 func newOracle(w *world, read func(string, []byte) ([]Row, error)) *oracle {
 	return &oracle{
 		w: w, read: read, uploads: map[string]*upload{}, commits: map[string]*commit{}, chains: map[string][]*commit{},
-		owned: map[string]bool{}, files: map[string]*file{}, total: map[string]int64{}, peak: map[string]int64{},
+		owned: map[string]int{}, files: map[string]*file{}, total: map[string]int64{}, peak: map[string]int64{},
 	}
 }
 
@@ -81,10 +79,10 @@ func (o *oracle) folderOf(key string) string {
 }
 
 func (o *oracle) acquired(r lease.Row) {
-	if o.owned[r.Lane] {
+	if _, again := o.owned[r.Lane]; again {
 		o.w.report.HandOvers++
 	}
-	o.owned[r.Lane] = true
+	o.owned[r.Lane] = o.w.turn
 }
 
 func (o *oracle) created(id, key string, meta map[string]string) {
@@ -152,6 +150,20 @@ func (o *oracle) whole(c *commit) bool {
 func (o *oracle) cleared(r lease.Row) {
 	if c := o.commits[r.CommitID]; c != nil && len(r.Pending) == 0 && !o.whole(c) {
 		o.w.violate("the list of commit %d of %s is cleared before all its files are visible", c.number, short(c.lane))
+	}
+}
+
+// forgotten checks that a row that is deleted keeps nobody from reading its shard
+// again, and that each child has taken over what it kept.
+func (o *oracle) forgotten(lane string) {
+	x := o.w.stream.find(lane)
+	if !x.trimmed {
+		o.w.violate("the row of %s is deleted, and the stream still lists the shard", short(lane))
+	}
+	for _, c := range x.children {
+		if len(o.chains[c]) == 0 {
+			o.w.violate("the row of %s is deleted, and its child %s has not taken over what it kept", short(lane), short(c))
+		}
 	}
 }
 
@@ -234,87 +246,6 @@ func (o *oracle) count(f *file, sign int64) {
 	}
 }
 
-// final compares what a reader finds in the end with what shall be there.
-func (o *oracle) final(want map[string]int64) error {
-	var errs []error
-	bad := func(format string, args ...any) {
-		if len(errs) < 8 {
-			errs = append(errs, fmt.Errorf(format, args...))
-		}
-	}
-	got := map[string]int64{}
-	objects := o.w.memory.Objects()
-	for _, key := range slices.Sorted(maps.Keys(objects)) {
-		folder := o.folderOf(key)
-		rows, err := o.read(folder, objects[key])
-		if err != nil {
-			bad("%s cannot be read: %v", plainKey(key), err)
-		}
-		for _, r := range rows {
-			got[r.ID] += cmp.Or(r.Value, 1)
-		}
-	}
-	for _, k := range slices.Sorted(maps.Keys(want)) {
-		if got[k] != want[k] {
-			bad("%s: %d is visible in the end, want %d", k, got[k], want[k])
-		}
-	}
-	for _, k := range slices.Sorted(maps.Keys(o.peak)) {
-		if o.peak[k] > want[k] {
-			bad("%s: %d was visible, want %d at most", k, o.peak[k], want[k])
-		}
-	}
-	for _, k := range slices.Sorted(maps.Keys(got)) {
-		if got[k] > want[k] && o.peak[k] < got[k] {
-			bad("%s: %d is visible in the end, want %d", k, got[k], want[k])
-		}
-	}
-	errs = append(errs, o.order())
-	return errors.Join(errs...)
-}
-
-// order checks that rows of one key are in order over lanes, commits and files.
-func (o *oracle) order() error {
-	rank := map[string]int{}
-	for i, x := range o.w.stream.shards {
-		rank[x.id] = i
-	}
-	files := slices.SortedFunc(maps.Values(o.files), func(a, b *file) int {
-		x, _ := parseName(a.key)
-		y, _ := parseName(b.key)
-		return cmp.Or(cmp.Compare(rank[a.of.lane], rank[b.of.lane]), cmp.Compare(a.of.number, b.of.number), cmp.Compare(x.ordinal, y.ordinal), cmp.Compare(a.key, b.key))
-	})
-	type last struct {
-		order int64
-		of    *commit
-	}
-	inDir, inFolder := map[string]last{}, map[string]last{}
-	var highest map[string]last // of the commits before the one at hand, by folder and key
-	var at *commit
-	for _, f := range files {
-		if f.of != at {
-			at, highest = f.of, maps.Clone(inFolder)
-		}
-		for _, r := range f.rows {
-			if r.Key == "" {
-				continue
-			}
-			dir, folder := path.Dir(f.key)+" "+r.Key, f.folder+" "+r.Key
-			if l, ok := inDir[dir]; ok && l.order >= r.Order {
-				return fmt.Errorf("key %s: row %d in commit %d of %s comes behind row %d in commit %d of %s", dir, r.Order, f.of.number, short(f.of.lane), l.order, l.of.number, short(l.of.lane))
-			}
-			if l, ok := highest[folder]; ok && l.order >= r.Order {
-				return fmt.Errorf("key %s: row %d in commit %d of %s comes behind row %d in commit %d of %s", folder, r.Order, f.of.number, short(f.of.lane), l.order, l.of.number, short(l.of.lane))
-			}
-			inDir[dir] = last{r.Order, f.of}
-			if l, ok := inFolder[folder]; !ok || r.Order > l.order {
-				inFolder[folder] = last{r.Order, f.of}
-			}
-		}
-	}
-	return nil
-}
-
 // vanish removes an upload that a row lists and that is not visible yet, as a
 // lifecycle rule would; false if there is none.
 func (o *oracle) vanish() bool {
@@ -334,15 +265,24 @@ func (o *oracle) vanish() bool {
 	return false
 }
 
-// leftover lists uploads that are neither finished nor listed by a row.
-func (o *oracle) leftover() (ids []string) {
-	for id, u := range o.uploads {
-		if !u.complete && !u.aborted {
-			ids = append(ids, id)
+// trim takes a shard that was read to its end out of the listing; false if there
+// is none.
+func (o *oracle) trim() bool {
+	for _, x := range o.w.stream.shards {
+		chain := o.chains[x.id]
+		if x.trimmed || !x.closed || len(chain) == 0 {
+			continue
+		}
+		if last := chain[len(chain)-1]; last.ended && o.whole(last) && !last.repair {
+			x.trimmed = true
+			o.w.trace.add("%s is trimmed", short(x.id))
+			return true
 		}
 	}
-	slices.SortFunc(ids, func(a, b string) int { return cmp.Or(cmp.Compare(len(a), len(b)), cmp.Compare(a, b)) })
-	return ids
+	return false
 }
+
+// disturbed takes note of a call in which something goes wrong.
+func (o *oracle) disturbed(c *call) { o.unswept = o.unswept || c.op == "uploads" || c.op == "abort" }
 
 func plainKey(key string) string { _, n := plain(key); return n }

@@ -23,7 +23,6 @@ type process struct {
 
 	paused  time.Time // its calls wait until then
 	stopped bool      // it was told to
-	zombie  bool      // its slot has another process now
 	history uint64    // of the answers it got
 
 	// Guarded by bus.mu:

@@ -95,12 +95,13 @@ type Faults struct {
 	Pause      int // per turn: a worker stands still for up to a minute; another one takes its place
 	Reshard    int // per turn: a shard splits, or two merge
 	Jump       int // per turn: all calls wait while the clock runs on by up to 5 minutes
+	Trim       int // per turn: a shard that is read to its end is not listed any more
 	Vanish     int // per turn: an upload that a commit lists is removed; only with Config.Repair
 }
 
 // DefaultFaults is what Faults{} stands for.
 func DefaultFaults() Faults {
-	return Faults{Refused: 30, Unanswered: 30, Late: 15, Slow: 40, Crash: 12, Stop: 4, Pause: 4, Reshard: 12, Jump: 1, Vanish: 8}
+	return Faults{Refused: 30, Unanswered: 30, Late: 15, Slow: 40, Crash: 12, Stop: 4, Pause: 4, Reshard: 12, Jump: 1, Trim: 8, Vanish: 8}
 }
 
 // NoFaults leaves everything out but what the world does by itself: sizes that

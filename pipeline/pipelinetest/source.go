@@ -36,6 +36,9 @@ func (s *simSource[T]) Lanes(ctx context.Context) (source.Listing, error) {
 		l, err := ask(ctx, s.p, call{op: "shards", read: true}, func() (source.Listing, error) {
 			l := source.Listing{Name: "stream", Identity: "stream", Begin: shardlake.Never}
 			for _, x := range s.p.stream.shards {
+				if x.trimmed {
+					continue
+				}
 				l.Lanes = append(l.Lanes, source.Lane{ID: x.id, Parents: slices.Clone(x.parents), Range: x.hashes})
 			}
 			return l, nil

@@ -1,6 +1,7 @@
 package pipelinetest
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"slices"
@@ -25,6 +26,7 @@ type shard struct {
 	records           []shardlake.Record
 	rows              []int // records[i] stands for row rows[i]
 	closed            bool
+	trimmed           bool // its records are too old: it is not listed any more
 }
 
 // hashAt is the place that begins with the given 64 bits.
@@ -59,7 +61,7 @@ func before(h shardlake.Hash) shardlake.Hash {
 }
 
 // open adds a shard.
-func (s *stream) open(r shardlake.HashRange, parents ...*shard) *shard {
+func (s *stream) open(r shardlake.HashRange, parents ...*shard) {
 	n := &shard{id: fmt.Sprintf("shardId-%012d", len(s.shards)), hashes: r}
 	for _, p := range parents {
 		p.closed = true
@@ -67,7 +69,6 @@ func (s *stream) open(r shardlake.HashRange, parents ...*shard) *shard {
 		n.parents = append(n.parents, p.id)
 	}
 	s.shards = append(s.shards, n)
-	return n
 }
 
 // split closes a shard and opens two; false if its range is too narrow.
@@ -130,12 +131,5 @@ func (s *stream) find(id string) *shard {
 
 // short is a lane's name in a trace.
 func short(lane string) string {
-	return "s" + cmpOr(strings.TrimLeft(strings.TrimPrefix(lane, "shardId-"), "0"), "0")
-}
-
-func cmpOr(a, b string) string {
-	if a == "" {
-		return b
-	}
-	return a
+	return "s" + cmp.Or(strings.TrimLeft(strings.TrimPrefix(lane, "shardId-"), "0"), "0")
 }

@@ -1,6 +1,7 @@
 package pipelinetest
 
 import (
+	"cmp"
 	"fmt"
 	"testing"
 	"testing/synctest"
@@ -58,7 +59,7 @@ func same[T any](_ string, v T) T { return v }
 func newWorld[T any](s Scenario[T], p policy) *world {
 	w := &world{
 		policy: p, memory: &sinktest.Memory{Part: 1 << 20}, table: new(lease.Memory), config: s.Config, rows: len(s.Rows),
-		stream: newStream(max(1, cmpOrInt(s.Shards, 2))), wrapStore: same[sink.Store], wrapTable: same[lease.Store],
+		stream: newStream(max(1, cmp.Or(s.Shards, 2))), wrapStore: same[sink.Store], wrapTable: same[lease.Store],
 	}
 	w.lake = w.memory
 	if s.Lake != nil {
@@ -97,13 +98,6 @@ func newWorld[T any](s Scenario[T], p policy) *world {
 		return s.Want(shards)
 	}
 	return w
-}
-
-func cmpOrInt(a, b int) int {
-	if a == 0 {
-		return b
-	}
-	return a
 }
 
 // Simulate runs a scenario once, in a bubble of its own, and reports; it fails
@@ -161,14 +155,15 @@ func (w *world) violate(format string, args ...any) {
 	}
 }
 
-// faulty tells whether anything has gone wrong so far. Shards that split are no
-// fault.
+// faulty tells whether anything has gone wrong so far. Shards that split, merge or
+// are too old are no fault.
 func (w *world) faulty() bool {
-	n := len(w.report.Faults)
-	if w.report.Faults["reshard"] > 0 {
-		n--
+	for kind := range w.report.Faults {
+		if kind != "reshard" && kind != "trim" {
+			return true
+		}
 	}
-	return n > 0
+	return false
 }
 
 // put adds the next n rows to the stream.
