@@ -2,7 +2,7 @@
 export GOTOOLCHAIN := auto
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check test judge bench fmt fuzz clean
+.PHONY: help demo check test sim judge bench fmt fuzz clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' $(firstword $(MAKEFILE_LIST))
@@ -17,6 +17,13 @@ test: ## all tests, with the race detector; in-process services only
 	go test -race -shuffle=on ./...
 	cd examples && go test -race -shuffle=on ./...
 	cd benchmarks && go test -race -shuffle=on ./...
+
+sim: SEEDS ?= 1000
+sim: FROM ?= 0
+sim: ## fleets in a simulated world: SEEDS=n FROM=k, or SEED=k to see one run again
+	@mkdir -p .run && rm -f .run/sim.txt
+	@go test ./pipeline/pipelinetest -run '^TestSim$$' -count=1 -timeout=0 $(if $(SEED),-v) -args -sim.seeds=$(SEEDS) -sim.from=$(FROM) \
+		$(if $(SEED),-sim.seed=$(SEED)) -sim.summary="$(CURDIR)/.run/sim.txt"; failed=$$?; cat .run/sim.txt; exit $$failed
 
 judge: ## servers and readers that are not ours check the product on real data
 	bash judge/run.sh
