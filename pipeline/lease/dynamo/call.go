@@ -117,6 +117,10 @@ func (s *Store) judge(c call, err error) verdict {
 	} else {
 		v.message = err.Error()
 	}
+	if _, ok := errors.AsType[*mistake](err); ok {
+		v.final = true
+		return v
+	}
 	var params smithy.InvalidParamsError
 	var serial *smithy.SerializationError
 	if errors.As(err, &params) || errors.As(err, &serial) {

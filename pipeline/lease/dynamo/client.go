@@ -3,6 +3,7 @@ package dynamo
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -54,11 +55,17 @@ func (s *Store) connect(ctx context.Context) (*dynamodb.Client, func(), error) {
 	// environment may ask for settings, and credentials may come over the network.
 	opts = append(opts, config.WithHTTPClient(newHTTPClient()))
 	conf, err := config.LoadDefaultConfig(ctx, opts...)
+	if profile, ok := errors.AsType[config.SharedConfigProfileNotExistError](err); ok {
+		return nil, nil, &mistake{fmt.Errorf("%w: correct AWS_PROFILE or the shared configuration file", profile)}
+	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("load the configuration of the AWS SDK: %w", err)
 	}
 	if conf.Region == "" {
-		return nil, nil, fmt.Errorf("no region is known: set Config.Region or AWS_REGION")
+		if s.cfg.Endpoint == "" {
+			return nil, nil, &mistake{errors.New("no region is known: set Config.Region or AWS_REGION")}
+		}
+		conf.Region = fallbackRegion // servers that speak the protocol mostly do not care
 	}
 	if s.cfg.HTTPClient != nil {
 		conf.HTTPClient = s.cfg.HTTPClient
@@ -72,18 +79,28 @@ func (s *Store) connect(ctx context.Context) (*dynamodb.Client, func(), error) {
 	if cache != nil {
 		forget = cache.Invalidate
 	}
-	var mistake error
+	var wrong error
 	client := dynamodb.NewFromConfig(conf, func(o *dynamodb.Options) {
 		if s.cfg.Endpoint != "" {
 			o.BaseEndpoint = aws.String(s.cfg.Endpoint)
 		} else if o.BaseEndpoint != nil { // of the environment
-			mistake = checkEndpoint(*o.BaseEndpoint, s.cfg.AllowHTTP)
+			if err := checkEndpoint(*o.BaseEndpoint, s.cfg.AllowHTTP); err != nil {
+				wrong = &mistake{err}
+			}
 		}
 		o.HTTPClient = ownBody{o.HTTPClient}
 		o.Logger = quiet{s.cfg.Log}
 	})
-	return client, forget, mistake
+	return client, forget, wrong
 }
+
+const fallbackRegion = "us-east-1"
+
+// mistake is an error of the configuration, which no repetition helps.
+type mistake struct{ err error }
+
+func (m *mistake) Error() string { return m.err.Error() }
+func (m *mistake) Unwrap() error { return m.err }
 
 // newHTTPClient has room for the heartbeats of many lanes, and a bound on every
 // silence.

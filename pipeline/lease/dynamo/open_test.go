@@ -3,6 +3,7 @@ package dynamo_test
 import (
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -205,6 +206,30 @@ func TestClient(t *testing.T) {
 		get(t, s, "a")
 		if hit.Hits() != 3 {
 			t.Errorf("%d hits", hit.Hits())
+		}
+	})
+}
+
+// TestEnvironment: what the environment lacks or gets wrong is said at once.
+func TestEnvironment(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := dynamotest.New(dynamotest.Config{})
+		begun := time.Now()
+		s := dynamo.Table(dynamo.Config{Table: table, HTTPClient: srv.Client(), Credentials: static{}})
+		wantError(t, "no region", s.Open(t.Context()), "set Config.Region or AWS_REGION")
+		s = dynamo.Table(dynamo.Config{Table: table, HTTPClient: srv.Client(), Credentials: static{}, Endpoint: "https://dynamo.example"})
+		check(t, s.Open(t.Context()))
+		for name, c := range map[string]struct{ value, want string }{
+			"AWS_ENDPOINT_URL_DYNAMODB": {"http://10.0.0.1:8000", "AllowHTTP"},
+			"AWS_PROFILE":               {"nobody", "correct AWS_PROFILE"},
+		} {
+			check(t, os.Setenv(name, c.value))
+			s = dynamo.Table(dynamo.Config{Table: table, Region: "us-east-1", HTTPClient: srv.Client(), Credentials: static{}})
+			wantError(t, name, s.Open(t.Context()), c.want)
+			check(t, os.Unsetenv(name))
+		}
+		if took := time.Since(begun); took != 0 {
+			t.Errorf("took %v", took)
 		}
 	})
 }

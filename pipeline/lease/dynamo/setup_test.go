@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -19,6 +20,23 @@ import (
 )
 
 const table = "clicks-to-lake"
+
+// TestMain keeps the SDK from what this machine is configured for.
+func TestMain(m *testing.M) {
+	for _, v := range os.Environ() {
+		if name, _, _ := strings.Cut(v, "="); strings.HasPrefix(name, "AWS_") {
+			if err := os.Unsetenv(name); err != nil {
+				panic(err)
+			}
+		}
+	}
+	for name, v := range map[string]string{"AWS_CONFIG_FILE": os.DevNull, "AWS_SHARED_CREDENTIALS_FILE": os.DevNull, "AWS_EC2_METADATA_DISABLED": "true"} {
+		if err := os.Setenv(name, v); err != nil {
+			panic(err)
+		}
+	}
+	os.Exit(m.Run())
+}
 
 // over returns a store over a server in this process.
 func over(srv *dynamotest.Server, c dynamo.Config) *dynamo.Store {
