@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/shardlake/shardlake"
 	"github.com/shardlake/shardlake/pipeline/lease"
@@ -33,8 +34,10 @@ func (l *lane[T]) adopt(ctx context.Context) (bool, error) {
 	for _, id := range l.row.Parents {
 		parent, err := l.parent(ctx, id)
 		switch {
+		case errors.Is(err, lease.ErrNoRow) && l.acquired.row.Source == "":
+			continue // another program had finished it, and removed its row
 		case errors.Is(err, lease.ErrNoRow):
-			continue // it was gone from the stream before anybody read it
+			return false, errNotYet // our rows name only parents that have one: it was lost
 		case err != nil:
 			return false, err
 		case !parent.Finished():
@@ -53,6 +56,19 @@ func (l *lane[T]) adopt(ctx context.Context) (bool, error) {
 	l.row.Watermark = l.high
 	l.lower()
 	return adopted, nil
+}
+
+// bequeath makes sure that each lane that goes on where this one ends has a row,
+// and notes them all for the last commit.
+func (l *lane[T]) bequeath(ctx context.Context, children []string) error {
+	heirs := slices.Compact(slices.Sorted(slices.Values(slices.Concat(children, l.heirs))))
+	if len(heirs) > 0 {
+		if err := l.run.bequeath(ctx, l.root, heirs); err != nil {
+			return l.fail("children", err, "")
+		}
+	}
+	l.row.Children = heirs
+	return nil
 }
 
 // parent reads a row as it is now.

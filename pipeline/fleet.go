@@ -39,6 +39,7 @@ type listedLane struct {
 	src      reader
 	stream   string
 	identity string
+	heirs    []string // that go on where the lane ended, if it is gone from the stream
 }
 
 // round looks at everything once and starts what this worker shall have. It says
@@ -70,7 +71,8 @@ type work struct {
 	rows    []lease.Row
 	ready   []lease.Row
 	lanes   map[string]listedLane
-	held    map[string]string // why, by lane
+	held    map[string]string   // why, by lane
+	gone    map[string][]string // lanes that are ready and gone from the stream, with their heirs
 	waiting int
 	busy    bool
 }
@@ -79,7 +81,7 @@ type work struct {
 func (r *runner) decide(ctx context.Context, rows []lease.Row) (w work, err error) {
 	// Not for ever: a list may be older than the rows that were just made.
 	for n, again := 0, true; again && n < 3; n++ {
-		again, w = false, work{rows: rows, lanes: map[string]listedLane{}, held: map[string]string{}}
+		again, w = false, work{rows: rows, lanes: map[string]listedLane{}, held: map[string]string{}, gone: map[string][]string{}}
 		for i, l := range r.fleet.listings {
 			d, err := lineage.Plan(l, rows)
 			if err != nil {
@@ -104,11 +106,10 @@ func (r *runner) decide(ctx context.Context, rows []lease.Row) (w work, err erro
 				}
 			}
 			for _, lane := range l.Lanes {
-				w.lanes[lane.ID] = listedLane{lane, r.p.reads[i], l.Name, l.Identity}
+				w.lanes[lane.ID] = listedLane{lane, r.p.reads[i], l.Name, l.Identity, nil}
 			}
-			for id, why := range d.Held {
-				w.held[id] = why
-			}
+			maps.Copy(w.held, d.Held)
+			maps.Copy(w.gone, d.Gone)
 			w.ready, w.waiting, w.busy = append(w.ready, d.Ready...), w.waiting+len(d.Waiting), w.busy || d.Busy
 		}
 		if again {
@@ -151,7 +152,7 @@ func (r *runner) share(ctx context.Context, w work, running map[string]bool) (ne
 			r.p.cfg.Log.Warn("a lane was not asked for; the next round tries again", "lane", row.Lane, "error", err)
 		}
 	}
-	r.take(ctx, plan.Take, w.lanes)
+	r.take(ctx, plan.Take, w)
 	switch {
 	case !r.p.cfg.Leases.Shared():
 		return r.p.cfg.Discover
@@ -183,14 +184,14 @@ const acquiring = 8
 
 // take acquires lanes and starts each that it got. One that it did not get is
 // looked at again in the next round.
-func (r *runner) take(ctx context.Context, want []lease.Row, lanes map[string]listedLane) {
+func (r *runner) take(ctx context.Context, want []lease.Row, w work) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	slots := make(chan struct{}, acquiring)
 	for _, seen := range want {
-		l, ok := lanes[seen.Lane]
+		l, ok := w.lanes[seen.Lane]
 		if !ok {
-			if l, ok = r.gone(seen); !ok {
+			if l, ok = r.gone(seen, w.gone[seen.Lane]); !ok {
 				continue
 			}
 		}
@@ -203,8 +204,7 @@ func (r *runner) take(ctx context.Context, want []lease.Row, lanes map[string]li
 		wg.Go(func() {
 			defer func() { <-slots }()
 			if row, sent, ok := r.acquire(ctx, seen); ok {
-				row.Source = l.identity // rows of another program have none
-				r.launch(l.src, l.stream, l.Lane, row, sent)
+				r.launch(acquired{l, row, sent})
 			}
 		})
 	}
@@ -212,10 +212,10 @@ func (r *runner) take(ctx context.Context, want []lease.Row, lanes map[string]li
 
 // gone stands for a shard that has a row and is not listed any more: its source
 // can still publish what it left, and say what of it is lost.
-func (r *runner) gone(row lease.Row) (listedLane, bool) {
+func (r *runner) gone(row lease.Row, heirs []string) (listedLane, bool) {
 	for i, l := range r.fleet.listings {
 		if l.Identity == row.Source || row.Source == "" && len(r.fleet.listings) == 1 {
-			return listedLane{source.Lane{ID: row.Lane, Parents: row.Parents, Range: row.Range}, r.p.reads[i], l.Name, l.Identity}, true
+			return listedLane{source.Lane{ID: row.Lane, Parents: row.Parents, Range: row.Range}, r.p.reads[i], l.Name, l.Identity, heirs}, true
 		}
 	}
 	return listedLane{}, false

@@ -42,12 +42,11 @@ type lane[T any] struct {
 	*root[T]
 	*tenure
 	opening
-	run    *runner
-	id     source.Lane
-	stream string
-	log    *slog.Logger
-	share  *share
-	stats  *stats
+	acquired
+	run   *runner
+	log   *slog.Logger
+	share *share
+	stats *stats
 
 	row      lease.Row         // the last commit
 	attempt  shardlake.Attempt // of the next one
@@ -65,13 +64,13 @@ type lane[T any] struct {
 }
 
 // run owns a lane from its acquisition to its end: nil when it was read to its
-// end or given up in good order. row is as acquired by a request sent at a time.
-func (r *root[T]) run(ctx context.Context, run *runner, stream string, id source.Lane, row lease.Row, sent time.Time) (err error) {
-	log := r.p.cfg.Log.With("stream", stream, "lane", id.ID)
-	st := r.p.stat(stream, id.ID)
-	l := &lane[T]{root: r, tenure: newTenure(r.p, log, st, row, sent), run: run, id: id, stream: stream, share: r.p.mem.join(),
+// end or given up in good order.
+func (r *root[T]) run(ctx context.Context, run *runner, a acquired) (err error) {
+	log := r.p.cfg.Log.With("stream", a.stream, "lane", a.ID)
+	st := r.p.stat(a.stream, a.ID)
+	l := &lane[T]{root: r, tenure: newTenure(r.p, log, st, a.row, a.sent), run: run, acquired: a, share: r.p.mem.join(),
 		decoding: -1, stats: st, log: log}
-	l.resume(row)
+	l.resume(a.row)
 	ctx, cancel := context.WithCancelCause(ctx)
 	l.cancel = cancel
 	defer func() { l.close(&err, recover()); cancel(nil) }()
@@ -135,7 +134,7 @@ func (l *lane[T]) live(ctx context.Context) error {
 			return err
 		}
 	}
-	f, err := l.src.Open(l.id, source.Start{After: l.row.Pos, Begin: l.row.Begin, Known: l.row.Known, Lossy: l.p.cfg.Lossy})
+	f, err := l.root.src.Open(l.Lane, source.Start{After: l.row.Pos, Begin: l.row.Begin, Known: l.row.Known, Lossy: l.p.cfg.Lossy})
 	if err != nil {
 		return l.fail("open", err, "")
 	}
@@ -149,6 +148,12 @@ func (l *lane[T]) live(ctx context.Context) error {
 
 // resume makes a row the last commit and begins the attempt that follows it.
 func (l *lane[T]) resume(row lease.Row) {
+	if row.Source == "" { // another program made it
+		row.Source = l.identity
+		if row.Range.IsZero() {
+			row.Range = l.Range
+		}
+	}
 	l.row, l.pos, l.high, l.arrived = row, row.Pos, row.Watermark, row.Known
 	l.noteCommit()
 	l.begin()
@@ -228,12 +233,9 @@ func (l *lane[T]) loop(ctx context.Context, chunks <-chan fetched, endFetching f
 			case err != nil:
 				return err
 			case errors.Is(c.err, io.EOF), errors.Is(c.err, source.ErrShardEnd):
-				if len(c.Children) > 0 {
-					if err := l.run.heirs(ctx, l.root, c.Children); err != nil {
-						return l.fail("children", err, "")
-					}
+				if err := l.bequeath(ctx, c.Children); err != nil {
+					return err
 				}
-				l.row.Children = c.Children
 				return l.finish(ctx, commitEnd)
 			case c.err != nil:
 				return l.fail("fetch", c.err, remedyOf(c.err))

@@ -61,9 +61,9 @@ func (r *runner) list(ctx context.Context, rows []lease.Row) error {
 // when the sources were asked last.
 func (f *fleet) isNew(row lease.Row) bool { _, ok := f.known[row.Lane]; return !ok }
 
-// heirs makes the rows of a lane's children, before the lane's end is committed: a
+// bequeath makes the rows of a lane's children, before the lane's end is committed: a
 // child that has no row although its parent names it has lost it.
-func (r *runner) heirs(ctx context.Context, src reader, children []string) error {
+func (r *runner) bequeath(ctx context.Context, src reader, children []string) error {
 	for try := 1; ; try++ {
 		missing := ""
 		l, err := src.list(ctx)

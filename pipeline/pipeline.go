@@ -20,10 +20,8 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/shardlake/shardlake"
-	"github.com/shardlake/shardlake/pipeline/lease"
 	"github.com/shardlake/shardlake/sink"
 	"github.com/shardlake/shardlake/source"
 )
@@ -56,7 +54,7 @@ const maxPublishing = 16
 type reader interface {
 	check(p *Pipeline) error
 	list(ctx context.Context) (source.Listing, error)
-	run(ctx context.Context, r *runner, stream string, l source.Lane, row lease.Row, sent time.Time) error
+	run(ctx context.Context, r *runner, a acquired) error
 }
 
 // New returns an empty pipeline. It starts nothing.

@@ -11,7 +11,6 @@ import (
 	"github.com/shardlake/shardlake/internal/spread"
 	"github.com/shardlake/shardlake/pipeline/lease"
 	"github.com/shardlake/shardlake/sink"
-	"github.com/shardlake/shardlake/source"
 )
 
 // runner is one Run: it finds lanes, starts each when its parents are finished,
@@ -179,11 +178,17 @@ func (r *runner) ended(id string, err error) {
 	}
 }
 
-// launch runs one lane, which was acquired by a request sent at a time, on its
-// own goroutine.
-func (r *runner) launch(src reader, stream string, l source.Lane, row lease.Row, sent time.Time) {
+// acquired is a lane that this worker has got.
+type acquired struct {
+	listedLane
+	row  lease.Row
+	sent time.Time // when the request that succeeded was sent
+}
+
+// launch runs one lane on its own goroutine.
+func (r *runner) launch(a acquired) {
 	r.mu.Lock()
-	r.running[l.ID] = true
+	r.running[a.ID] = true
 	r.mu.Unlock()
-	r.wg.Go(func() { r.ended(l.ID, src.run(r.work, r, stream, l, row, sent)) })
+	r.wg.Go(func() { r.ended(a.ID, a.src.run(r.work, r, a)) })
 }

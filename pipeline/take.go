@@ -126,7 +126,7 @@ func (l *lane[T]) push(ctx context.Context, recs []shardlake.Record) error {
 	for i := range recs {
 		r := &recs[i]
 		l.decoding = i
-		at, err := l.src.Decode(r, &b.Rows[n])
+		at, err := l.root.src.Decode(r, &b.Rows[n])
 		if err == nil && (at < shardlake.MinEventTime || at > shardlake.MaxEventTime) {
 			err = shardlake.Reject(errors.New("its event time lies outside of the years 0 to 9999"))
 		}

@@ -72,7 +72,9 @@ func (c *cloud) scale(to int) {
 		c.t.Fatal(err)
 	}
 	open := slices.DeleteFunc(all, func(s kinesistest.Shard) bool { return !s.Open })
-	slices.SortFunc(open, func(a, b kinesistest.Shard) int { return cmp.Or(cmp.Compare(len(a.StartingHashKey), len(b.StartingHashKey)), cmp.Compare(a.StartingHashKey, b.StartingHashKey)) })
+	slices.SortFunc(open, func(a, b kinesistest.Shard) int {
+		return cmp.Or(cmp.Compare(len(a.StartingHashKey), len(b.StartingHashKey)), cmp.Compare(a.StartingHashKey, b.StartingHashKey))
+	})
 	for i, s := range open {
 		switch {
 		case to > len(open):
