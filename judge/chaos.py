@@ -171,9 +171,10 @@ def ranges(put, files):
 
 
 def order(files):
+    """Dead letters have no order: those that a decoder refuses come before those of the stages, batch by batch."""
     last = {}
     for f in files:  # by shard, commit and number
-        for n, key, _ in f.rows:
+        for n, key, _ in f.rows if f.folder != DEAD else []:
             at = (f.folder, f.shard, key)
             if at in last and last[at][0] >= n:
                 yield f"number {n} of key {key} in {f.path} comes behind {last[at][0]} in {last[at][1]}"
