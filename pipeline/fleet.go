@@ -22,6 +22,7 @@ type fleet struct {
 	watch    *balance.Watch
 	listings []source.Listing // of each source, as last asked
 	listed   time.Time
+	fresh    bool              // listings are younger than the rows read last
 	known    map[string]string // lanes that were listed or had a row then
 	begun    map[int]bool      // sources of which a lane has ever been acquired
 	told     map[string]bool   // warnings that are in the log already
@@ -80,7 +81,12 @@ type work struct {
 // decide finds out which lanes may run, and makes rows that are missing.
 func (r *runner) decide(ctx context.Context, rows []lease.Row) (w work, err error) {
 	// Not for ever: a list may be older than the rows that were just made.
-	for n, again := 0, true; again && n < 3; n++ {
+	for n, again := 0, true; again && n < 4; n++ {
+		if n > 0 && !r.fleet.fresh {
+			if err := r.listNow(ctx, rows); err != nil {
+				return w, err
+			}
+		}
 		again, w = false, work{rows: rows, lanes: map[string]listedLane{}, held: map[string]string{}, gone: map[string][]string{}}
 		for i, l := range r.fleet.listings {
 			d, err := lineage.Plan(l, rows)
@@ -91,6 +97,10 @@ func (r *runner) decide(ctx context.Context, rows []lease.Row) (w work, err erro
 				return w, fmt.Errorf("the rows of %s are gone from the lease store, all of them, while the application ran: restore them, for without them the whole stream would be read again", l.Name)
 			}
 			r.fleet.begun[i] = r.fleet.begun[i] || !d.First
+			if !r.fleet.fresh && len(d.Create)+len(d.Delete) > 0 {
+				again = true // look again by a listing that is younger than the rows
+				break
+			}
 			for _, warning := range d.Warnings {
 				r.tell(warning)
 			}
@@ -112,8 +122,8 @@ func (r *runner) decide(ctx context.Context, rows []lease.Row) (w work, err erro
 			maps.Copy(w.gone, d.Gone)
 			w.ready, w.waiting, w.busy = append(w.ready, d.Ready...), w.waiting+len(d.Waiting), w.busy || d.Busy
 		}
-		if again {
-			if rows, err = r.rows(ctx); err != nil {
+		if again && r.fleet.fresh {
+			if rows, err = r.rows(ctx); err != nil { // with what was made
 				return w, err
 			}
 		}

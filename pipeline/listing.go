@@ -20,6 +20,7 @@ func (r *runner) rows(ctx context.Context) ([]lease.Row, error) {
 	}
 	// The age of another's lease counts from after the answer.
 	r.fleet.watch.See(rows, time.Now())
+	r.fleet.fresh = false
 	return rows, nil
 }
 
@@ -35,6 +36,13 @@ func (r *runner) list(ctx context.Context, rows []lease.Row) error {
 	if !due {
 		return nil
 	}
+	return r.listNow(ctx, rows)
+}
+
+// listNow asks every source for its lanes. Only a listing that is younger than the
+// rows tells a row that is missing from one that was removed.
+func (r *runner) listNow(ctx context.Context, rows []lease.Row) error {
+	f := r.fleet
 	listings, seen := make([]source.Listing, len(r.p.reads)), map[string]string{}
 	for i, src := range r.p.reads {
 		l, err := src.list(ctx)
@@ -49,7 +57,7 @@ func (r *runner) list(ctx context.Context, rows []lease.Row) error {
 		}
 		listings[i] = l
 	}
-	f.listings, f.listed = listings, time.Now()
+	f.listings, f.listed, f.fresh = listings, time.Now(), true
 	f.known = seen
 	for _, row := range rows {
 		f.known[row.Lane] = row.Source
@@ -66,15 +74,15 @@ func (f *fleet) isNew(row lease.Row) bool { _, ok := f.known[row.Lane]; return !
 func (r *runner) bequeath(ctx context.Context, src reader, children []string) error {
 	for try := 1; ; try++ {
 		missing := ""
-		l, err := src.list(ctx)
-		if err != nil {
-			return &Error{Stage: "list shards", Lane: "all", Err: err}
-		}
 		rows, err := r.p.cfg.Leases.List(ctx)
 		if err == nil {
-			var d lineage.Decision
-			if d, err = lineage.Plan(l, rows); err != nil {
-				return err
+			l, err2 := src.list(ctx) // after the rows
+			if err2 != nil {
+				return &Error{Stage: "list shards", Lane: "all", Err: err2}
+			}
+			d, err2 := lineage.Plan(l, rows)
+			if err2 != nil {
+				return err2
 			}
 			for _, row := range d.Create {
 				if err == nil && slices.Contains(children, row.Lane) {
