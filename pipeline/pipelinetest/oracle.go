@@ -266,8 +266,12 @@ func (o *oracle) vanish() bool {
 }
 
 // trim takes a shard that was read to its end out of the listing; false if there
-// is none.
+// is none. A stream keeps records for a day at least: nobody is left then who has
+// seen the shard listed and not its row, and is about to make one.
 func (o *oracle) trim() bool {
+	if slices.ContainsFunc(slices.Concat(o.w.bus.sorted(), o.w.late), func(c *call) bool { return c.op == "row" }) {
+		return false
+	}
 	for _, x := range o.w.stream.shards {
 		chain := o.chains[x.id]
 		if x.trimmed || !x.closed || len(chain) == 0 {
