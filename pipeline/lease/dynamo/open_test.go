@@ -3,7 +3,6 @@ package dynamo_test
 import (
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -212,24 +211,28 @@ func TestClient(t *testing.T) {
 
 // TestEnvironment: what the environment lacks or gets wrong is said at once.
 func TestEnvironment(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		srv := dynamotest.New(dynamotest.Config{})
-		begun := time.Now()
-		s := dynamo.Table(dynamo.Config{Table: table, HTTPClient: srv.Client(), Credentials: static{}})
-		wantError(t, "no region", s.Open(t.Context()), "set Config.Region or AWS_REGION")
-		s = dynamo.Table(dynamo.Config{Table: table, HTTPClient: srv.Client(), Credentials: static{}, Endpoint: "https://dynamo.example"})
-		check(t, s.Open(t.Context()))
-		for name, c := range map[string]struct{ value, want string }{
-			"AWS_ENDPOINT_URL_DYNAMODB": {"http://10.0.0.1:8000", "AllowHTTP"},
-			"AWS_PROFILE":               {"nobody", "correct AWS_PROFILE"},
-		} {
-			check(t, os.Setenv(name, c.value))
-			s = dynamo.Table(dynamo.Config{Table: table, Region: "us-east-1", HTTPClient: srv.Client(), Credentials: static{}})
-			wantError(t, name, s.Open(t.Context()), c.want)
-			check(t, os.Unsetenv(name))
-		}
-		if took := time.Since(begun); took != 0 {
-			t.Errorf("took %v", took)
-		}
-	})
+	for name, c := range map[string]struct {
+		value, region, endpoint string
+		want                    string
+	}{
+		"AWS_REGION":                {want: "set Config.Region or AWS_REGION"},
+		"AWS_DEFAULT_REGION":        {endpoint: "https://dynamo.example"}, // which needs no region
+		"AWS_ENDPOINT_URL_DYNAMODB": {value: "http://10.0.0.1:8000", region: "us-east-1", want: "AllowHTTP"},
+		"AWS_PROFILE":               {value: "nobody", region: "us-east-1", want: "correct AWS_PROFILE"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			t.Setenv(name, c.value)
+			srv, begun := dynamotest.New(dynamotest.Config{}), time.Now()
+			s := dynamo.Table(dynamo.Config{Table: table, Region: c.region, Endpoint: c.endpoint, HTTPClient: srv.Client(), Credentials: static{}})
+			err := s.Open(t.Context())
+			if c.want == "" {
+				check(t, err)
+			} else {
+				wantError(t, name, err, c.want)
+			}
+			if took := time.Since(begun); took != 0 {
+				t.Errorf("%s: took %v", name, took)
+			}
+		})
+	}
 }

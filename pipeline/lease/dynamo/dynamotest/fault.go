@@ -91,8 +91,26 @@ type Injection struct {
 	fault Fault
 	owner *script
 
-	seen, hits int // with held guarded by script.mu
+	seen, hits int // guarded by script.mu, with all below
 	held       []func() (any, *Error)
+	lost       []error
+}
+
+// Lost returns, for each answer that LostAnswer kept back, the error in it, or nil.
+func (i *Injection) Lost() []error {
+	i.owner.mu.Lock()
+	defer i.owner.mu.Unlock()
+	return slices.Clone(i.lost)
+}
+
+func (s *script) lose(i *Injection, e *Error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if e == nil {
+		i.lost = append(i.lost, nil)
+	} else {
+		i.lost = append(i.lost, e)
+	}
 }
 
 // Hits is how many calls have been struck. A test that ends without them has not
@@ -196,7 +214,8 @@ func (s *script) strike(ctx context.Context, c *call, effect func() (any, *Error
 	case ErrorAnswer:
 		return nil, f.error()
 	case LostAnswer:
-		effect()
+		_, err := effect()
+		s.lose(i, err)
 		panic(http.ErrAbortHandler)
 	case Late:
 		s.mu.Lock()

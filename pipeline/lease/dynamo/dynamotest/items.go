@@ -1,7 +1,7 @@
 package dynamotest
 
 import (
-	"crypto/md5"
+	"crypto/sha256"
 	"maps"
 	"slices"
 )
@@ -268,9 +268,9 @@ func (s *Server) scan(c *call, in *scanInput) (any, *Error) {
 			return nil, err
 		}
 		// The item itself may be gone by now.
-		from := md5.Sum([]byte(after))
+		from := sha256.Sum256([]byte(after))
 		keys = slices.DeleteFunc(keys, func(k string) bool {
-			h := md5.Sum([]byte(k))
+			h := sha256.Sum256([]byte(k))
 			return k == after || slices.Compare(h[:], from[:]) < 0
 		})
 	}

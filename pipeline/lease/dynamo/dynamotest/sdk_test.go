@@ -365,6 +365,9 @@ func TestKinds(t *testing.T) {
 			if (srv.Item("rows", "a") != nil) != p.visible || time.Since(begun) != p.took || hit.Hits() != 1 || !did {
 				t.Errorf("%v: item %v after %v, %d hits", p.kind, srv.Item("rows", "a"), time.Since(begun), hit.Hits())
 			}
+			if lost := hit.Lost(); (p.kind == dynamotest.LostAnswer) != (len(lost) == 1 && lost[0] == nil) {
+				t.Errorf("%v: lost %v", p.kind, lost)
+			}
 			errs := hit.Release()
 			if late := p.kind == dynamotest.Late; late != (len(errs) == 1) || srv.Item("rows", "a") == nil && late {
 				t.Errorf("%v: released %v", p.kind, errs)

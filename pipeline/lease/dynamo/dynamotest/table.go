@@ -2,7 +2,7 @@ package dynamotest
 
 import (
 	"cmp"
-	"crypto/md5"
+	"crypto/sha256"
 	"regexp"
 	"slices"
 	"strings"
@@ -189,12 +189,12 @@ func (t *table) exactKey(i Item) (string, *Error) {
 // order lists the keys of all items as a scan comes upon them: by a hash.
 func (t *table) order() []string {
 	type place struct {
-		hash [md5.Size]byte
+		hash [sha256.Size]byte
 		key  string
 	}
 	var all []place
 	for k := range t.items {
-		all = append(all, place{md5.Sum([]byte(k)), k})
+		all = append(all, place{sha256.Sum256([]byte(k)), k})
 	}
 	slices.SortFunc(all, func(a, b place) int {
 		return cmp.Or(slices.Compare(a.hash[:], b.hash[:]), strings.Compare(a.key, b.key))
