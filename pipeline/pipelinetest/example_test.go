@@ -25,14 +25,14 @@ func build(p *pipeline.Pipeline, src source.Source[order], lake func(prefix stri
 	p.Read(src).Via(stage.Filter(func(o order) bool { return o.Cents > 0 })).Write(lake("orders"), pipelinetest.JSON)
 }
 
-// A test of one's own pipeline: three workers, shards that split and merge, and
-// everything that can go wrong between them and the world.
-func Example() {
+// shop is what a simulation needs besides the pipeline: rows, how to read them
+// back, and what must be there in the end.
+func shop() pipelinetest.Scenario[order] {
 	var orders []order
 	for i := range 60 {
 		orders = append(orders, order{Number: i, Customer: "customer-" + strconv.Itoa(i%5), Cents: i % 4 * 100})
 	}
-	mine := pipelinetest.Scenario[order]{
+	return pipelinetest.Scenario[order]{
 		Rows: orders, Build: build, Workers: 3, Reshards: 2,
 		Key: func(o order) string { return o.Customer },
 		At:  func(o order) time.Time { return time.Unix(int64(o.Number), 0) },
@@ -55,11 +55,37 @@ func Example() {
 			return want
 		},
 	}
-	tests := []testing.InternalTest{{Name: "TestOrders", F: func(t *testing.T) {
-		for seed := range uint64(5) {
-			pipelinetest.Run(t, seed, mine)
-		}
-	}}}
-	fmt.Println("passed:", testing.RunTests(func(string, string) (bool, error) { return true, nil }, tests))
-	// Output: passed: true
+}
+
+// The test of one's own pipeline: three workers, shards that split and merge, and
+// everything that can go wrong between them and the world.
+func TestOrders(t *testing.T) {
+	for seed := range uint64(20) {
+		pipelinetest.Run(t, seed, shop())
+	}
+}
+
+// The pipeline of a simulation is built by the function that builds it in
+// production. Its test is
+//
+//	func TestOrders(t *testing.T) {
+//		for seed := range uint64(100) {
+//			pipelinetest.Run(t, seed, shop())
+//		}
+//	}
+func Example() {
+	s := shop()
+	fmt.Println(len(s.Rows), "orders,", s.Workers, "workers,", s.Reshards, "splits and merges")
+	// Output: 60 orders, 3 workers, 2 splits and merges
+}
+
+// Scenario.Read sees each file that is visible, with the folder it lies in.
+func ExampleLines() {
+	orders, err := pipelinetest.Lines[order]([]byte(`{"Number":1,"Customer":"a","Cents":100}` + "\n"))
+	fmt.Println(orders, err)
+	_, err = pipelinetest.Lines[order]([]byte(`{"Number":2,"Cust`))
+	fmt.Println(err)
+	// Output:
+	// [{1 a 100}] <nil>
+	// the last line is torn: "{\"Number\":2,\"Cust"
 }

@@ -30,6 +30,7 @@ var sabotages = []struct {
 		s.WrapStore = func(_ string, st sink.Store) sink.Store { return plainNames{st} }
 	}},
 	{"a commit does not ask who owns the lane", 400, func(s *pipelinetest.Scenario[click]) {
+		s.Faults = pipelinetest.Faults{Pause: 25, Slow: 60, Late: 40}
 		s.Table = func(t lease.Store) lease.Store { return unfenced{t} }
 	}},
 	{"children are read before their parents have ended", 400, func(s *pipelinetest.Scenario[click]) {
