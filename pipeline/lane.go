@@ -60,7 +60,8 @@ type lane[T any] struct {
 	since    int                                  // records since the last commit
 	decoding int                                  // index of the record being decoded, -1 for none
 
-	published chan error // the answer of the publishing under way; nil if none is
+	chunks    chan fetched // from the fetcher
+	published chan error   // the answer of the publishing under way; nil if none is
 }
 
 // run owns a lane from its acquisition to its end: nil when it was read to its
@@ -101,12 +102,17 @@ func (l *lane[T]) live(ctx context.Context) error {
 	// the end of publishing.
 	l.stats.is("publishing")
 	pub := l.publishing()
-	switch err := pub.run(ctx); {
+	l.moved.Store(notStalling) // a store that is away is no stall, nor is the search for a lost upload
+	err := pub.run(ctx)
+	l.moved.Store(l.now())
+	switch {
 	case isLost(err) && l.p.cfg.Repair, l.row.Repair != "" && err == nil:
+		l.moved.Store(notStalling)
 		row, err := pub.repair(ctx)
 		if err != nil {
 			return err
 		}
+		l.moved.Store(l.now())
 		l.resume(row)
 		pub = l.publishing()
 	case err != nil:
@@ -138,12 +144,12 @@ func (l *lane[T]) live(ctx context.Context) error {
 	if err != nil {
 		return l.fail("open", err, "")
 	}
-	chunks := make(chan fetched, l.p.cfg.Ahead)
+	l.chunks = make(chan fetched, l.p.cfg.Ahead)
 	fetching, endFetching := context.WithCancel(ctx)
 	defer endFetching()
-	l.env.Go(func(ctx context.Context) { l.fetch(fetching, f, chunks) })
+	l.env.Go(func(ctx context.Context) { l.fetch(fetching, f, l.chunks) })
 	l.stats.is("running")
-	return l.loop(ctx, chunks, endFetching)
+	return l.loop(ctx, endFetching)
 }
 
 // resume makes a row the last commit and begins the attempt that follows it.
@@ -172,7 +178,7 @@ func attemptOf(application, stream string, row lease.Row) shardlake.Attempt {
 
 // loop takes chunks, and commits when it is time, until the end of the shard, an
 // error, or the wish to stop.
-func (l *lane[T]) loop(ctx context.Context, chunks <-chan fetched, endFetching func()) error {
+func (l *lane[T]) loop(ctx context.Context, endFetching func()) error {
 	timer := time.NewTimer(l.firstCommit())
 	defer timer.Stop()
 	tick := time.NewTicker(tickEvery)
@@ -197,57 +203,84 @@ func (l *lane[T]) loop(ctx context.Context, chunks <-chan fetched, endFetching f
 			return l.finish(ctx, commitHeld)
 		default:
 		}
-		waiting := l.now()
+		// So is what ends in a commit, in this order: where a commit is made shall not
+		// depend on chance.
+		due := false
 		select {
-		case <-ctx.Done():
-		case <-l.run.stop:
-		case <-l.give:
 		case err := <-l.published:
 			l.published = nil
 			if err != nil {
 				return err
 			}
+			continue
+		default:
+		}
+		select {
 		case <-l.share.shed:
-			if err := l.commit(ctx, commitHeld); err != nil {
-				return err
-			}
-			timer.Reset(l.p.cfg.CommitEvery)
+			due = true
+		default:
+		}
+		select {
 		case <-timer.C:
-			if err := l.commit(ctx, commitHeld); err != nil {
-				return err
-			}
-			timer.Reset(l.p.cfg.CommitEvery)
-		case <-tick.C:
-			l.idle.Add(l.now() - waiting)
-			// Results of stage.Async leave at the next batch or mark: a quiet shard has
-			// neither.
-			if l.since > 0 {
-				if err := l.mark(ctx, shardlake.Mark{Watermark: l.high}); err != nil {
+			due = true
+		default:
+		}
+		if !due {
+			waiting := l.now()
+			select {
+			case <-ctx.Done():
+			case <-l.run.stop:
+			case <-l.give:
+			case err := <-l.published:
+				l.published = nil
+				if err != nil {
 					return err
 				}
-			}
-		case c := <-chunks:
-			l.idle.Add(l.now() - waiting)
-			err := l.take(ctx, c)
-			switch {
-			case err != nil:
-				return err
-			case errors.Is(c.err, io.EOF), errors.Is(c.err, source.ErrShardEnd):
-				if err := l.bequeath(ctx, c.Children); err != nil {
+			case <-l.share.shed:
+				due = true
+			case <-timer.C:
+				due = true
+			case <-tick.C:
+				l.idle.Add(l.now() - waiting)
+				// Results of stage.Async leave at the next batch or mark: a quiet shard has
+				// neither.
+				if l.since > 0 {
+					if err := l.mark(ctx, shardlake.Mark{Watermark: l.high}); err != nil {
+						return err
+					}
+				}
+			case c := <-l.chunks:
+				l.idle.Add(l.now() - waiting)
+				if ended, err := l.receive(ctx, c); ended || err != nil {
 					return err
 				}
-				return l.finish(ctx, commitEnd)
-			case c.err != nil:
-				return l.fail("fetch", c.err, remedyOf(c.err))
-			}
-			if n := l.p.cfg.CommitRecords; n > 0 && l.since >= n {
-				if err := l.commit(ctx, commitHeld); err != nil {
-					return err
-				}
-				timer.Reset(l.p.cfg.CommitEvery)
+				due = l.p.cfg.CommitRecords > 0 && l.since >= l.p.cfg.CommitRecords
 			}
 		}
+		if due {
+			if err := l.commit(ctx, commitHeld); err != nil {
+				return err
+			}
+			timer.Reset(l.p.cfg.CommitEvery)
+		}
 	}
+}
+
+// receive takes a chunk, and ends the lane with the last one.
+func (l *lane[T]) receive(ctx context.Context, c fetched) (ended bool, err error) {
+	err = l.take(ctx, c)
+	switch {
+	case err != nil:
+		return false, err
+	case errors.Is(c.err, io.EOF), errors.Is(c.err, source.ErrShardEnd):
+		if err := l.bequeath(ctx, c.Children); err != nil {
+			return false, err
+		}
+		return true, l.finish(ctx, commitEnd)
+	case c.err != nil:
+		return false, l.fail("fetch", c.err, remedyOf(c.err))
+	}
+	return false, nil
 }
 
 // tickEvery is how long results of asynchronous calls wait on a quiet shard.

@@ -40,6 +40,15 @@ func (l *lane[T]) close(err *error, panicked any) {
 	if l.env != nil {
 		l.env.Close()
 	}
+	// What the fetcher left in the channel is nobody's any more.
+	for more := true; more; {
+		select {
+		case c := <-l.chunks:
+			l.p.mem.adjust(-c.held)
+		default:
+			more = false
+		}
+	}
 	if panicked != nil {
 		l.log.Error("a panic ended the lane", "panic", panicked, "stack", string(debug.Stack()))
 		what, pos := "behind", l.pos

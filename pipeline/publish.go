@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -64,6 +65,7 @@ func (u publishing) complete(ctx context.Context) error {
 	if u.row.Repair != "" {
 		return nil
 	}
+	var stopped error // not all were begun
 	g, gctx := errgroup.WithContext(ctx)
 	for _, up := range u.row.Pending {
 		pub := u.p.publisher(up.Kind)
@@ -71,9 +73,14 @@ func (u publishing) complete(ctx context.Context) error {
 			return u.fail("publish", fmt.Errorf("no publisher of kind %q", up.Kind),
 				"its sink has left the program: add a store of that kind to Config.Publishers")
 		}
+		// In the order of the list: which files wait for others shall not depend on
+		// chance.
+		if stopped = u.slot(gctx); stopped != nil {
+			break
+		}
 		g.Go(func() error { return u.one(gctx, pub, up) })
 	}
-	err := g.Wait()
+	err := cmp.Or(g.Wait(), stopped)
 	if _, ok := errors.AsType[*Error](err); ok || err == nil {
 		return err
 	}
@@ -87,13 +94,24 @@ func isLost(err error) bool { return errors.Is(err, sink.ErrLostUpload) }
 // process may be completing it, or somebody is moving the bucket.
 const lostAfter = 15 * time.Minute
 
+// slot waits for one of the process's publishing calls.
+func (u publishing) slot(ctx context.Context) error {
+	select {
+	case u.p.slots <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// one publishes an upload, in a slot that it has, and gives back between tries.
 func (u publishing) one(ctx context.Context, pub sink.Publisher, up shardlake.Pending) error {
 	var lost time.Time
 	for try := 1; ; try++ {
-		select {
-		case u.p.slots <- struct{}{}:
-		case <-ctx.Done():
-			return context.Cause(ctx)
+		if try > 1 {
+			if err := u.slot(ctx); err != nil {
+				return err
+			}
 		}
 		err := pub.Publish(ctx, up)
 		<-u.p.slots
@@ -116,19 +134,26 @@ func (u publishing) one(ctx context.Context, pub sink.Publisher, up shardlake.Pe
 	}
 }
 
+// sweepTries is how often a sweep is tried: it is not worth holding up a lane for.
+const sweepTries = 5
+
 // sweep removes uploads of the lane with a fence lower than below. Those can no
 // longer be committed, since the row has a newer token, and none of them is
 // pending, since all that was has been published.
 func (u publishing) sweep(ctx context.Context, below uint64) {
+	dead := func(name string) bool {
+		f, ok := fenceOf(name, u.prefix)
+		return ok && f < below
+	}
 	for _, s := range u.p.sinks {
 		s, ok := s.(sink.Sweeper)
 		if !ok {
 			continue
 		}
-		n, err := s.Sweep(ctx, u.prefix, func(name string) bool {
-			f, ok := fenceOf(name, u.prefix)
-			return ok && f < below
-		})
+		n, err := s.Sweep(ctx, u.prefix, dead)
+		for try := 1; err != nil && try < sweepTries && pause(ctx, try, u.who()); try++ {
+			n, err = s.Sweep(ctx, u.prefix, dead)
+		}
 		if err != nil && ctx.Err() == nil {
 			u.log.Warn("sweeping unfinished uploads failed; they cost money until the next start or the bucket's lifecycle rule", "kind", s.Kind(), "error", err)
 		}

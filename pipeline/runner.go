@@ -144,12 +144,21 @@ var errTable = errors.New("the lease store did not answer")
 // readable before the run fails. Lanes that run look after their own leases.
 const tableTries = 60
 
+// openTries is how often it is tried to open the lease store.
+const openTries = 8
+
 // open asks the lease store whether it can be worked with.
 func (r *runner) open(ctx context.Context) error {
-	if err := r.p.cfg.Leases.Open(ctx); err != nil {
-		return &Error{Stage: "open leases", Lane: "all", Err: err}
+	for try := 1; ; try++ {
+		err := r.p.cfg.Leases.Open(ctx)
+		if err == nil {
+			return nil
+		}
+		if errors.Is(err, lease.ErrRefused) || try == openTries || !pause(ctx, try, r.p.cfg.Owner) {
+			return &Error{Stage: "open leases", Lane: "all", Err: err}
+		}
+		r.p.cfg.Log.Warn("the lease store was not opened; trying again", "error", err, "try", try)
 	}
-	return nil
 }
 
 // ended notes that a lane has ended, and why.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"sync/atomic"
 	"time"
 
@@ -121,6 +122,10 @@ func (t *tenure) beat(ctx context.Context) {
 		}
 	}
 }
+
+// notStalling is a time at which a lane is said to have moved last while it waits
+// for something that is no fault of its own.
+const notStalling = math.MaxInt64 / 2
 
 // shown is what the counters were at the heartbeat before.
 type shown struct{ at, idle, records, bytes int64 }

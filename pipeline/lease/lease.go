@@ -32,6 +32,11 @@ var ErrNoRow = fmt.Errorf("the lane has no row: %w", ErrLost)
 // written for the lane; a restart reads what is there and goes on.
 var ErrUncertain = errors.New("the outcome of a write is not known")
 
+// ErrRefused says that repeating the call will not help before somebody changes
+// something: a permission that is missing, a table of another kind. The text says
+// what to change.
+var ErrRefused = errors.New("refused")
+
 // Row is what a lane has committed: everything up to Pos is in files that are
 // visible or listed in Pending; State is what the stages knew at Pos.
 type Row struct {
