@@ -94,10 +94,7 @@ func (s *Store) Acquire(ctx context.Context, seen lease.Row, owner, token string
 			s.discard(ctx, lane, before.refs(), st.refs()) // of a Prev that is void
 		}
 	}
-	s.mu.Lock()
-	delete(s.held, lane)
-	s.mu.Unlock()
-	s.collect(ctx, st, true)
+	s.remember(st)
 	r, err := s.full(ctx, st)
 	if err != nil {
 		return lease.Row{}, err
@@ -185,11 +182,7 @@ func (s *Store) Release(ctx context.Context, r lease.Row) error {
 	if err != nil {
 		return err
 	}
-	s.mu.Lock()
-	if s.held[r.Lane].token == r.Token {
-		delete(s.held, r.Lane)
-	}
-	s.mu.Unlock()
+	s.forgetLane(r)
 	if item == nil {
 		return s.noRow("UpdateItem", r.Lane)
 	}

@@ -17,8 +17,12 @@ func (s *Store) Commit(ctx context.Context, next lease.Row) error {
 	if s.err != nil {
 		return s.err
 	}
-	if next.Owner == "" || next.Token == "" || next.Number == 0 {
-		return s.refusal(ctx, next.Lane)
+	if next.Owner == "" || next.Token == "" || next.Number == 0 { // no owner's
+		st, _, err := s.read(ctx, next.Lane)
+		if err == nil && (next.CommitID == "" || st.row.CommitID != next.CommitID) {
+			err = s.lost("UpdateItem", next.Lane)
+		}
+		return err
 	}
 	p, err := s.pack(next, next.CommitID)
 	if err != nil {
@@ -49,6 +53,7 @@ func (s *Store) Commit(ctx context.Context, next lease.Row) error {
 		// The own commit is looked for first: it stands also when somebody else has
 		// acquired the lane since.
 		case ok || next.CommitID != "" && r.CommitID == next.CommitID:
+			s.discard(ctx, next.Lane, p.keys(), st.refs()) // cleared since the first time
 			s.committed(ctx, st, next)
 			return nil
 		case owned(r, next) && r.Number+1 == next.Number && r.Inc == next.Inc && r.Known > next.Known && known:
@@ -56,6 +61,7 @@ func (s *Store) Commit(ctx context.Context, next lease.Row) error {
 			// From here on this commit can never be written: the token has moved for ever,
 			// or the number has. Its objects may be those of the commit before, repeated.
 			s.discard(ctx, next.Lane, p.keys(), st.refs())
+			s.collect(ctx, st)
 			return s.lost("UpdateItem", next.Lane)
 		}
 	}
@@ -92,11 +98,8 @@ func commitOf(next lease.Row, p packed, known bool) (*expr, error) {
 
 // committed cleans up after a definite commit.
 func (s *Store) committed(ctx context.Context, st stored, next lease.Row) {
-	if !owned(st.row, next) {
-		return // the successor cleans up
-	}
-	s.collect(ctx, st, true)
-	if s.cfg.Large != nil && next.Number%uint64(s.cfg.HeadEvery) == 0 {
+	s.collect(ctx, st)
+	if s.cfg.Large != nil && owned(st.row, next) && next.Number%uint64(s.cfg.HeadEvery) == 0 {
 		if err := s.writeHead(ctx, next); err != nil {
 			s.cfg.Log.Warn("the number of the last commit was not written; a row restored from a backup may not be noticed", "lane", next.Lane, "number", next.Number, "error", err)
 		}
@@ -111,12 +114,7 @@ func (s *Store) Clear(ctx context.Context, r lease.Row) error {
 	}
 	e.absent(attrRepair)
 	e.drop(attrPending, attrPrevPos, attrPrevMark, attrPrevKnown, attrPrevState)
-	st, err := s.byOwner(ctx, r, e)
-	if err != nil {
-		return err
-	}
-	s.collect(ctx, st, true)
-	return nil
+	return s.byOwner(ctx, r, e)
 }
 
 // Mark sets Repair.
@@ -126,8 +124,7 @@ func (s *Store) Mark(ctx context.Context, r lease.Row) error {
 		return err
 	}
 	e.setText(attrRepair, r.CommitID)
-	_, err = s.byOwner(ctx, r, e)
-	return err
+	return s.byOwner(ctx, r, e)
 }
 
 // onCommit begins a write by the owner about the last commit.
@@ -142,17 +139,23 @@ func (s *Store) onCommit(ctx context.Context, r lease.Row) (*expr, error) {
 }
 
 // byOwner writes, and takes a condition that failed for a loss.
-func (s *Store) byOwner(ctx context.Context, r lease.Row, e *expr) (stored, error) {
+func (s *Store) byOwner(ctx context.Context, r lease.Row, e *expr) error {
 	item, ok, err := s.update(ctx, r.Lane, e)
-	switch {
-	case err != nil:
-		return stored{}, err
-	case item == nil:
-		return stored{}, s.noRow("UpdateItem", r.Lane)
-	case !ok:
-		return stored{}, s.lost("UpdateItem", r.Lane)
+	if err != nil {
+		return err
 	}
-	return s.decode(item)
+	if item == nil {
+		return s.noRow("UpdateItem", r.Lane)
+	}
+	st, err := s.decode(item)
+	if err != nil {
+		return err
+	}
+	s.collect(ctx, st)
+	if !ok {
+		return s.lost("UpdateItem", r.Lane)
+	}
+	return nil
 }
 
 // Renew is a heartbeat. Pending lists and states in objects are not fetched.

@@ -167,29 +167,49 @@ func (s *Store) fetch(ctx context.Context, lane, attr string, v any) error {
 	return nil
 }
 
-// held are the objects that a row of this process refers to.
+// held are the objects that a row referred to when this process last saw it as its
+// owner.
 type held struct {
 	token string
 	keys  []string
 }
 
-// collect is called with the row as it is after a definite write by its owner: what
-// it referred to before and does not now, nobody refers to. The row before is known
-// from the write before it, since the acquisition. What a killed process leaves is
-// a few objects for each kill.
-func (s *Store) collect(ctx context.Context, st stored, owned bool) {
+// remember is called with the row just acquired.
+func (s *Store) remember(st stored) {
+	if s.cfg.Large == nil {
+		return
+	}
 	s.mu.Lock()
-	before := s.held[st.row.Lane]
+	defer s.mu.Unlock()
+	s.held[st.row.Lane] = held{st.row.Token, st.refs()}
+}
+
+// forgetLane is called when this process gives the lane up.
+func (s *Store) forgetLane(by lease.Row) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.held[by.Lane].token == by.Token {
+		delete(s.held, by.Lane)
+	}
+}
+
+// collect is called with the row as it is after a definite answer to its owner, good
+// or bad. What it referred to before and does not now, no row refers to ever again:
+// a write only drops keys, or adds those of its own commit, and a write that could
+// add them once more would fail. What a killed process leaves is a few objects for
+// each kill.
+func (s *Store) collect(ctx context.Context, st stored) {
+	s.mu.Lock()
+	before, ok := s.held[st.row.Lane]
 	now := st.refs()
-	if owned && len(now) > 0 {
-		s.held[st.row.Lane] = held{st.row.Token, now}
-	} else {
-		delete(s.held, st.row.Lane)
+	switch {
+	case ok && before.token == st.row.Token:
+		s.held[st.row.Lane] = held{before.token, now}
+	case ok:
+		delete(s.held, st.row.Lane) // somebody else has the lane
 	}
 	s.mu.Unlock()
-	if before.token == st.row.Token {
-		s.discard(ctx, st.row.Lane, before.keys, now)
-	}
+	s.discard(ctx, st.row.Lane, before.keys, now)
 }
 
 // discard deletes objects, but for those still in use.
