@@ -254,7 +254,7 @@ func TestForeignItems(t *testing.T) {
 	}
 }
 
-// TestCheckpointMoved, rule 36: the KCL, or a person, has moved the checkpoint of a
+// TestCheckpointMoved: the KCL, or a person, has moved the checkpoint of a
 // row of ours.
 func TestCheckpointMoved(t *testing.T) {
 	for _, c := range []struct {
