@@ -2,12 +2,17 @@ package pipeline_test
 
 import (
 	"context"
+	"errors"
 	"maps"
+	"path"
+	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/shardlake/shardlake/pipeline"
+	"github.com/shardlake/shardlake/sink"
 	"github.com/shardlake/shardlake/source"
 )
 
@@ -138,5 +143,89 @@ func TestRepairIsRepeatable(t *testing.T) {
 			t.Logf("%d kill points", kill-1)
 			return
 		}
+	}
+}
+
+// lateComplete is a store in which, once, a Complete gets no answer for as long as
+// a repair takes, and has its effect after it; meanwhile the other upload of the
+// same commit vanishes.
+type lateComplete struct {
+	sink.Store
+	late   time.Duration
+	forget bool // Abort has no effect: a repair that does not abort first
+
+	mu  sync.Mutex
+	cid string // of the commit that is hit
+	n   int    // Completes of it
+}
+
+func (s *lateComplete) At(string) (sink.Store, error) { return s, nil }
+
+func cidOf(key string) string { return strings.Split(path.Base(key), "-")[5] }
+
+func (s *lateComplete) Complete(ctx context.Context, key, id string, parts []sink.Part) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cid == "" && strings.HasPrefix(key, "sums/") {
+		s.cid = cidOf(key)
+	}
+	switch {
+	case cidOf(key) != s.cid:
+		return s.Store.Complete(ctx, key, id, parts)
+	case strings.HasPrefix(key, "sums/"):
+		if s.n++; s.n == 1 {
+			time.AfterFunc(s.late, func() {
+				if err := s.Store.Complete(context.WithoutCancel(ctx), key, id, parts); err != nil && !errors.Is(err, sink.ErrNoUpload) {
+					panic(err)
+				}
+			})
+		}
+		return errors.New("no answer")
+	}
+	return errors.Join(sink.ErrNoUpload, s.Store.Abort(ctx, key, id))
+}
+
+func (s *lateComplete) Abort(ctx context.Context, key, id string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.forget && cidOf(key) == s.cid {
+		return nil
+	}
+	return s.Store.Abort(ctx, key, id)
+}
+
+// A Complete that was sent before a repair arrives after it. The repair has
+// aborted the upload before it went back, so nothing appears; a repair that only
+// deletes is found out.
+func TestRepairAbortsFirst(t *testing.T) {
+	for _, forget := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			in := events(60, 1)
+			w := newWorld(t)
+			p := &process{world: w}
+			store := &lateComplete{Store: p.store(), late: 40 * time.Minute, forget: forget}
+			run := func(cfg pipeline.Config, d time.Duration) error {
+				ctx, cancel := context.WithTimeout(t.Context(), d)
+				defer cancel()
+				cfg.Leases, cfg.Repair = p.table(), true
+				pipe := pipeline.New(cfg)
+				build(pipe, endless{source.Lanes(in).At(event.when).Fetching(5), time.Second}, func(prefix string) sink.Folder {
+					return sink.Folder{Store: store, Prefix: prefix, FileBytes: 700}
+				})
+				return pipe.Run(ctx)
+			}
+			if err := run(pipeline.Config{CommitRecords: 20}, 2*time.Hour); err != nil {
+				t.Fatal(err)
+			}
+			twice := 0
+			for row, n := range rows(w.lake.Objects()) {
+				if n > want(in)[row] {
+					twice++
+				}
+			}
+			if (twice > 0) != forget {
+				t.Errorf("abort forgotten: %v; %d rows are there too often", forget, twice)
+			}
+		})
 	}
 }

@@ -151,7 +151,9 @@ func (w *world) reap() {
 // checkMemory looks at the budget of a process that has ended.
 func (w *world) checkMemory(p *process) {
 	st := p.pipe.Status()
-	w.report.Unreturned += st.Memory
+	if st.Memory != 0 {
+		w.violate("%s has ended, and still counts %d bytes as in use", p.name, st.Memory)
+	}
 	if st.MemoryPeak > st.MemoryLimit {
 		w.violate("%s had %d bytes in use, with a budget of %d", p.name, st.MemoryPeak, st.MemoryLimit)
 	}

@@ -145,7 +145,5 @@ type Report struct {
 	HandOvers int // acquisitions of a lane that somebody had had before
 	Files     int // visible in the end
 	Leftover  int // uploads that nobody refers to, of dead workers' late requests
-	// Unreturned is what workers that had ended still counted as memory in use.
-	Unreturned int64
 	Virtual    time.Duration // by the simulated clock
 }

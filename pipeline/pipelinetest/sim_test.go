@@ -30,8 +30,6 @@ func scenarioOf(seed uint64) pipelinetest.Scenario[click] {
 	case 1:
 		s := scenario(3, 3, 4)
 		s.Config.Repair = true
-		// A lost upload is believed after 15 minutes, which must not be a stall.
-		s.Config.Stall = time.Hour
 		s.Faults = pipelinetest.Faults{Refused: 10, Unanswered: 30, Late: 40, Slow: 40, Crash: 10, Reshard: 10, Vanish: 100}
 		return s
 	case 2:
