@@ -2,7 +2,7 @@
 export GOTOOLCHAIN := auto
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check test sim judge bench fmt fuzz clean
+.PHONY: help demo check test sim judge chaos bench fmt fuzz clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' $(firstword $(MAKEFILE_LIST))
@@ -27,6 +27,10 @@ sim: ## fleets in a simulated world: SEEDS=n FROM=k, or SEED=k to see one run ag
 
 judge: ## servers and readers that are not ours check the product on real data
 	bash judge/run.sh
+
+chaos: SECONDS ?= 120
+chaos: ## a fleet of real processes under faults, judged from outside: SECONDS=n SEED=k
+	CHAOS_SECONDS=$(SECONDS) CHAOS_SEED=$(SEED) bash judge/run.sh chaos
 
 bench: ## what the engine costs, against a hand-written loop
 	cd benchmarks && go run ./engine

@@ -13,6 +13,8 @@
 #                    default, without ferrokinesis where there is no cargo. A case whose server is not
 #                    named is not run, and says so.
 #   JUDGE_KEEP       1 keeps the lakes in .judge/run for a look
+#   CHAOS_SECONDS    how long the case chaos disturbs its fleet: 120 by default
+#   CHAOS_SEED       of what it does: drawn by default
 #
 # Tools and servers are installed into .judge (scripts/venv.sh, scripts/servers.sh). Needs Go, Python 3.10,
 # node 20 with npm, curl, and cargo with a C compiler for ferrokinesis. Everything listens on 127.0.0.1.
@@ -30,7 +32,7 @@ export AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=testtest GOTOOLCHAIN=auto
 unset AWS_PROFILE AWS_SESSION_TOKEN AWS_ENDPOINT_URL AWS_ENDPOINT_URL_S3 AWS_ENDPOINT_URL_KINESIS
 
 readonly CASES="web-access web-access-log online-retail machine-sensors airport-weather nginx-status earthquakes
- throttled-web killed-web killed-sensors kinesislocal-nginx kinesislocal-quakes ferrokinesis-web ferrokinesis-sensors s3-web s3-quakes s3-suite dynamo-suite self-check"
+ throttled-web killed-web killed-sensors kinesislocal-nginx kinesislocal-quakes ferrokinesis-web ferrokinesis-sensors s3-web s3-quakes s3-suite dynamo-suite chaos chaos-kinesislocal self-check"
 if [ "${1:-}" = list ]; then
   printf '%s\n' $CASES
   exit
@@ -125,6 +127,23 @@ dynamo_suite() {
   done
 }
 
+# chaos NAME OPTION...: a fleet of processes under faults (examples/chaos), whose oracle prints the checks.
+chaos() {
+  local name=$1 log=$work/$1.out status=0
+  shift
+  mkdir "$work/$name"
+  # tee -i: after Ctrl-C the driver still has something to say, and workers to stop.
+  "$work/chaos-driver" -name "$name" -dir "$work/$name" -worker "$work/chaos-worker" -python "$python" -oracle judge/chaos.py \
+    -s3 "$VERSITYGW_ENDPOINT" "$@" 2>&1 | tee -i "$log" || status=$?
+  grep -E '^(ok  |FAIL) ' "$log" >> "$results" || true
+  if [ "$status" != 0 ]; then
+    say "FAIL $name: $(tail -n 1 "$log"), see .judge/run/$name"
+    return 0
+  fi
+  say "ok   $name: $(sed -n 's/^chaos: //p' "$log" | tail -n 1)"
+  [ -n "${JUDGE_KEEP:-}" ] || rm -rf "${servers:?}/data/versitygw/$name"-*
+}
+
 # self_check damages a lake in several ways, each of which the checkers must notice.
 self_check() {
   local file=earthquakes/quakes.jsonl.gz kind status damaged=$work/self-check-damaged
@@ -177,6 +196,10 @@ run() {
     s3-suite) suite ;;
     # Two DynamoDB servers of others.
     dynamo-suite) dynamo_suite "$1" ;;
+    # A fleet of processes. Volume on one server; the other one names the children of a shard that has ended, as the
+    # service does, and takes a few records a second.
+    chaos) chaos "$1" -kinesis "$FERROKINESIS_ENDPOINT" -dynamodb "$MINISTACK_ENDPOINT" -for "${CHAOS_SECONDS:-120}s" -seed "${CHAOS_SEED:-0}" ;;
+    chaos-kinesislocal) chaos "$1" -kinesis "$KINESISLOCAL_ENDPOINT" -dynamodb "$DYNALITE_ENDPOINT" -for 60s -rate 8 ;;
     self-check) self_check "$1" ;;
     *) die "unknown case $1: judge/run.sh list" ;;
   esac
@@ -189,6 +212,8 @@ server() {
     ferrokinesis-*) echo ferrokinesis ;;
     s3-*) echo versitygw ;;
     dynamo-*) echo ministack dynalite ;;
+    chaos) echo ferrokinesis ministack versitygw ;;
+    chaos-kinesislocal) echo kinesislocal dynalite versitygw ;;
   esac
 }
 
@@ -202,12 +227,14 @@ lacking() {
 
 # --- The run --------------------------------------------------------------------------------------
 
-[ -d "$data" ] || die "the data sets are not in $data: set SHARDLAKE_DATA to their folder"
-data=$(cd "$data" && pwd)
-for set in web-access online-retail machine-sensors airport-weather nginx-status earthquakes payloads; do
-  [ -d "$data/$set" ] || die "data set $set is not in $data"
-done
 cases=${*:-$CASES}
+if grep -qvE '^(chaos.*|.*-suite)$' <<< "${cases// /$'\n'}"; then
+  [ -d "$data" ] || die "the data sets are not in $data: set SHARDLAKE_DATA to their folder"
+  data=$(cd "$data" && pwd)
+  for set in web-access online-retail machine-sensors airport-weather nginx-status earthquakes payloads; do
+    [ -d "$data/$set" ] || die "data set $set is not in $data"
+  done
+fi
 needed=
 for c in $cases; do
   [ -z "$(lacking "$c")" ] || continue
@@ -221,7 +248,7 @@ mkdir -p "$work"
 : > "$results"
 python=$(scripts/venv.sh)
 export PYTHONDONTWRITEBYTECODE=1
-(cd examples && go build -o "$work/play" ./datasets/play)
+(cd examples && go build -o "$work/play" ./datasets/play && go build -o "$work/chaos-driver" ./chaos && go build -o "$work/chaos-worker" ./chaos/worker)
 if [ -n "$needed" ]; then
   scripts/servers.sh install $needed
   for s in $needed; do

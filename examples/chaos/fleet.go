@@ -129,8 +129,11 @@ func (f *fleet) do(ctx context.Context, st step) error {
 		p.Set(st.fault())
 		defer p.Set(proxy.Fault{Mode: proxy.Pass})
 		took, code, err := l.stop(f.times.stop + exitGrace)
-		if code == -1 {
+		switch {
+		case code == -1:
 			f.blame("worker %s, whose %s did not answer (%s), had not ended %v after SIGTERM", l.name, st.service, st.fault().Mode, took)
+		case code != 0 && st.service == toKinesis:
+			f.blame("worker %s could commit what it had read when it was stopped, and ended with %d: %s", l.name, code, l.lastLine())
 		}
 		f.mu.Lock()
 		f.cuts = append(f.cuts, took)
@@ -144,14 +147,14 @@ func (f *fleet) do(ctx context.Context, st step) error {
 		if err := l.signal(syscall.SIGSTOP); err != nil {
 			return err
 		}
-		err := sleep(ctx, st.length)
-		return errors.Join(l.signal(syscall.SIGCONT), ignoreEnd(ctx, err))
+		pause(ctx, st.length)
+		return l.signal(syscall.SIGCONT)
 	}
 	p := s.proxies[st.service]
 	p.Set(st.fault())
-	err := sleep(ctx, st.length)
+	pause(ctx, st.length)
 	p.Set(proxy.Fault{Mode: proxy.Pass})
-	return ignoreEnd(ctx, err)
+	return nil
 }
 
 // kill kills a worker, and starts another one after a while.
@@ -160,19 +163,19 @@ func (f *fleet) kill(ctx context.Context, s *slot, l *life, st step) error {
 		return err
 	}
 	f.watch.killed(l.name)
-	if err := ignoreEnd(ctx, sleep(ctx, st.length)); err != nil || ctx.Err() != nil {
-		return err
+	if !pause(ctx, st.length) {
+		return nil // the run ends
 	}
 	return s.start()
 }
 
 // stop stops a worker in good order, and starts another one after a while.
-func (f *fleet) stop(ctx context.Context, s *slot, l *life, pause time.Duration) error {
+func (f *fleet) stop(ctx context.Context, s *slot, l *life, wait time.Duration) error {
 	if err := f.end(l); err != nil {
 		return err
 	}
-	if err := ignoreEnd(ctx, sleep(ctx, pause)); err != nil || ctx.Err() != nil {
-		return err
+	if !pause(ctx, wait) {
+		return nil // the run ends
 	}
 	return s.start()
 }
@@ -209,14 +212,6 @@ func (f *fleet) endAll() error {
 		all = append(all, <-errs)
 	}
 	return errors.Join(all...)
-}
-
-// ignoreEnd drops the error of a wait that ended with its context.
-func ignoreEnd(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return nil
-	}
-	return err
 }
 
 // failures returns what must not have happened.

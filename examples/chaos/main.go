@@ -40,7 +40,7 @@ const (
 )
 
 type options struct {
-	kinesis, dynamo, s3         string
+	name, kinesis, dynamo, s3   string
 	worker, python, oracle, dir string
 	length, gap, drain          time.Duration
 	seed                        uint64
@@ -50,6 +50,7 @@ type options struct {
 
 func main() {
 	var o options
+	flag.StringVar(&o.name, "name", "chaos", "what the checks, the stream, the table and the bucket are called")
 	flag.StringVar(&o.kinesis, "kinesis", "", "URL of a Kinesis")
 	flag.StringVar(&o.dynamo, "dynamodb", "", "URL of a DynamoDB")
 	flag.StringVar(&o.s3, "s3", "", "URL of an S3; keys test and testtest for all three")
@@ -105,10 +106,10 @@ func chaos(ctx context.Context, o options) (err error) {
 		return errors.New("-dir and -worker must be given, -workers and -rate be 1 or more, -gap more than 0, -lease 1s or more")
 	}
 	// A name that no other run has: the servers may be used by several.
-	name := fmt.Sprintf("chaos-%d-%x", o.seed, time.Now().UnixMilli())
+	name := fmt.Sprintf("%s-%d-%x", o.name, o.seed, time.Now().UnixMilli())
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
-	r := &run{options: o, say: printer(), fail: fail, name: name}
+	r := &run{options: o, say: printer(), fail: fail}
 	r.watch = &watch{say: r.say, store: dynamo.Table(dynamo.Config{
 		Table: name, Region: region, Endpoint: o.dynamo, NoCreate: true,
 		Credentials: credentials.NewStaticCredentialsProvider(accessKey, secretKey, ""),
@@ -127,7 +128,7 @@ func chaos(ctx context.Context, o options) (err error) {
 		return err
 	}
 	r.oracle = &oracle{python: o.python, script: o.oracle, say: r.say, args: []string{
-		"--s3", o.s3, "--bucket", name, "--dynamodb", o.dynamo, "--table", name, "--put", acked, "--result", filepath.Join(o.dir, "oracle.json"),
+		"--name", o.name, "--s3", o.s3, "--bucket", name, "--dynamodb", o.dynamo, "--table", name, "--put", acked, "--result", filepath.Join(o.dir, "oracle.json"),
 	}}
 	r.say("seed %d, %d workers, %d shards, %d records a second; logs in %s", o.seed, o.workers, o.shards, o.rate, o.dir)
 	err = r.all(ctx)

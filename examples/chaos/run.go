@@ -17,7 +17,6 @@ type run struct {
 	options
 	say      func(format string, args ...any)
 	fail     context.CancelCauseFunc // ends the run
-	name     string
 	stream   *stream
 	producer *producer
 	fleet    *fleet
@@ -129,7 +128,7 @@ func (r *run) step(ctx context.Context, st step) error {
 // revive starts a worker in each place whose process has ended by itself, so that
 // the run can go on; that it ended is noted already.
 func (r *run) revive(ctx context.Context) {
-	for sleep(ctx, time.Second) == nil {
+	for pause(ctx, time.Second) {
 		for _, s := range r.fleet.slots {
 			s.mu.Lock()
 			busy := s.busy

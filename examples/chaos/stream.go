@@ -60,30 +60,28 @@ func (s *stream) active(ctx context.Context) error {
 	}
 }
 
-// shards lists all shards, those that take records by their hash ranges.
-func (s *stream) shards(ctx context.Context) (all, open []types.Shard, err error) {
-	in := &kinesis.ListShardsInput{StreamName: &s.name}
-	for {
+// open lists the shards that take records, by their hash ranges.
+func (s *stream) open(ctx context.Context) (open []types.Shard, err error) {
+	for in := (&kinesis.ListShardsInput{StreamName: &s.name}); in != nil; {
 		out, err := s.client.ListShards(ctx, in)
 		if err != nil {
-			return nil, nil, fmt.Errorf("list shards of %s: %w", s.name, err)
+			return nil, fmt.Errorf("list shards of %s: %w", s.name, err)
 		}
-		all = append(all, out.Shards...)
-		if out.NextToken == nil {
-			break
+		for _, sh := range out.Shards {
+			if sh.SequenceNumberRange == nil || sh.SequenceNumberRange.EndingSequenceNumber == nil {
+				open = append(open, sh)
+			}
 		}
-		in = &kinesis.ListShardsInput{NextToken: out.NextToken}
-	}
-	for _, sh := range all {
-		if sh.SequenceNumberRange == nil || sh.SequenceNumberRange.EndingSequenceNumber == nil {
-			open = append(open, sh)
+		in = nil
+		if out.NextToken != nil {
+			in = &kinesis.ListShardsInput{NextToken: out.NextToken}
 		}
 	}
 	slices.SortFunc(open, func(a, b types.Shard) int { return from(a).Cmp(from(b)) })
 	if len(open) == 0 {
-		return nil, nil, fmt.Errorf("stream %s has no shard that takes records", s.name)
+		return nil, fmt.Errorf("stream %s has no shard that takes records", s.name)
 	}
-	return all, open, nil
+	return open, nil
 }
 
 // hash reads an end of a hash range; one that is none counts as 0.
@@ -120,7 +118,7 @@ var errEnough = errors.New("the stream has as many shards as it should")
 
 // split closes one of the larger half of the shards and makes two of it.
 func (s *stream) split(ctx context.Context, pick uint64) (string, error) {
-	_, open, err := s.shards(ctx)
+	open, err := s.open(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -141,7 +139,7 @@ func (s *stream) split(ctx context.Context, pick uint64) (string, error) {
 
 // merge closes two neighbours and makes one of them.
 func (s *stream) merge(ctx context.Context, pick uint64) (string, error) {
-	_, open, err := s.shards(ctx)
+	open, err := s.open(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -156,6 +154,9 @@ func (s *stream) merge(ctx context.Context, pick uint64) (string, error) {
 	}
 	return aws.ToString(a.ShardId) + " and " + aws.ToString(b.ShardId), s.active(ctx)
 }
+
+// pause is sleep for those who go on in any case: false says that ctx has ended.
+func pause(ctx context.Context, d time.Duration) bool { return sleep(ctx, d) == nil }
 
 // sleep ends early, with an error, when ctx does.
 func sleep(ctx context.Context, d time.Duration) error {

@@ -38,7 +38,7 @@ const watchEvery = 250 * time.Millisecond
 
 // run looks until ctx ends.
 func (w *watch) run(ctx context.Context) {
-	for sleep(ctx, watchEvery) == nil {
+	for pause(ctx, watchEvery) {
 		tctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 		rows, err := w.store.List(tctx)
 		cancel()

@@ -11,7 +11,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -95,7 +94,7 @@ func run(ctx context.Context, o options) error {
 	})
 	build(p, src, lake)
 	if err := p.Run(ctx); err != nil {
-		return errors.Join(err, context.Cause(ctx))
+		return err
 	}
 	log.Info("everything that was read is committed and visible")
 	return nil
