@@ -45,8 +45,8 @@ func TestChildAdoptsWatermarks(t *testing.T) {
 		{{ID: 6, Sec: 300, Key: "a"}, {ID: 7, Sec: 300, Key: "0"}, {ID: 8, Sec: 30, Key: "0"}, {ID: 9, Sec: 2000, Key: "0"}},
 	}
 	late := func(pos int) string { return fmt.Sprintf("dead values-2 %d %v", pos, shardlake.ErrLate) }
-	sum := func(key string, min, id int) string {
-		return fmt.Sprintf(`sums {"Key":%q,"Min":%d,"N":1,"Sum":%d}`, key, min, id)
+	sum := func(key string, minute, id int) string {
+		return fmt.Sprintf(`sums {"Key":%q,"Min":%d,"N":1,"Sum":%d}`, key, minute, id)
 	}
 	wanted := map[string]int{
 		sum("a", 0, 1): 1, sum("a", 16, 2): 1, sum("0", 0, 3): 1, sum("0", 3, 4): 1,

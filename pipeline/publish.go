@@ -129,7 +129,7 @@ func (u publishing) one(ctx context.Context, pub sink.Publisher, up shardlake.Pe
 		u.log.Error("a committed file is not visible yet; trying again", "error", err, "try", try)
 		if !pause(ctx, try, u.who()) {
 			// Not a join: an upload that was not found once is not lost yet.
-			return fmt.Errorf("%w; the last answer was: %v", context.Cause(ctx), err)
+			return fmt.Errorf("%w; the last answer was: %s", context.Cause(ctx), err.Error())
 		}
 	}
 }

@@ -72,7 +72,11 @@ func run(ctx context.Context, args []string, out, log io.Writer) (err error) {
 	fs.StringVar(&o.lake, "lake", "", "s3://BUCKET or a folder: where the files lie")
 	fs.StringVar(&o.application, "application", "", "pipeline.Config.Application, if it was set")
 	fs.BoolVar(&o.verbose, "v", false, "tell what is done")
-	fs.Usage = func() { fmt.Fprint(log, usage); fs.PrintDefaults() }
+	fs.Usage = func() {
+		if _, err := io.WriteString(log, usage); err == nil {
+			fs.PrintDefaults()
+		}
+	}
 	if err := fs.Parse(args); err != nil {
 		return err
 	}
@@ -96,8 +100,8 @@ func run(ctx context.Context, args []string, out, log io.Writer) (err error) {
 		return rows(ctx, store, out)
 	case "publish":
 		n, err := pipeline.Publish(ctx, cfg)
-		fmt.Fprintf(out, "%d files that rows list are visible\n", n)
-		return err
+		_, printed := fmt.Fprintf(out, "%d files that rows list are visible\n", n)
+		return errors.Join(err, printed)
 	case "repair":
 		return pipeline.Repair(ctx, cfg, rest[0])
 	case "row":

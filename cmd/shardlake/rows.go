@@ -22,21 +22,28 @@ func rows(ctx context.Context, store lease.Store, out io.Writer) error {
 		return err
 	}
 	slices.SortFunc(all, func(a, b lease.Row) int { return cmp.Compare(a.Lane, b.Lane) })
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "LANE\tSTATE\tOWNER\tFENCE\tCOMMIT\tPOSITION\tWATERMARK\tBEHIND\tRECORDS/S\tBUSY")
+	var text []byte
+	text = append(text, "LANE\tSTATE\tOWNER\tFENCE\tCOMMIT\tPOSITION\tWATERMARK\tBEHIND\tRECORDS/S\tBUSY\n"...)
 	for _, r := range all {
 		behind := "-"
 		if r.Vitals.Behind >= 0 && r.Owner != "" {
 			behind = r.Vitals.Behind.Round(time.Second).String()
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%d\t%s\t%s\t%s\t%.1f\t%.0f%%\n", r.Lane, state(r), cmp.Or(r.Owner, "-"), r.Fence, r.Number, r.Pos, r.Watermark, behind, r.Vitals.Records, 100*r.Vitals.Busy)
+		text = fmt.Appendf(text, "%s\t%s\t%s\t%d\t%d\t%s\t%s\t%s\t%.1f\t%.0f%%\n", r.Lane, state(r), cmp.Or(r.Owner, "-"), r.Fence, r.Number, r.Pos, r.Watermark, behind, r.Vitals.Records, 100*r.Vitals.Busy)
+	}
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	if _, err := w.Write(text); err != nil {
+		return err
 	}
 	if err := w.Flush(); err != nil {
 		return err
 	}
 	for _, r := range all {
-		if r.Hold != "" {
-			fmt.Fprintf(out, "\n%s is held: %s\n", r.Lane, r.Hold)
+		if r.Hold == "" {
+			continue
+		}
+		if _, err := fmt.Fprintf(out, "\n%s is held: %s\n", r.Lane, r.Hold); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -45,7 +45,7 @@ func TestStopWithManyOpenFilesAndASlowBucket(t *testing.T) {
 				return ctx.Err()
 			}
 		}})
-		run := func(stop time.Duration) (error, time.Duration) {
+		run := func(stop time.Duration) (time.Duration, error) {
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
 			p := pipeline.New(pipeline.Config{CommitEvery: time.Hour, StopTimeout: budget, Leases: dynamo.Table(dynamo.Config{
@@ -56,9 +56,9 @@ func TestStopWithManyOpenFilesAndASlowBucket(t *testing.T) {
 			var told time.Time
 			time.AfterFunc(stop, func() { told = time.Now(); cancel() })
 			err := p.Run(ctx)
-			return err, time.Since(told)
+			return time.Since(told), err
 		}
-		err, took := run(30 * time.Second)
+		took, err := run(30 * time.Second)
 		if err == nil || took > budget+5*time.Second {
 			t.Errorf("it took %v to stop: %v", took, err)
 		}
@@ -66,7 +66,7 @@ func TestStopWithManyOpenFilesAndASlowBucket(t *testing.T) {
 			t.Errorf("%d files are visible, though 30 MB cannot be stored in time", n)
 		}
 		slow.Remove()
-		if err, _ := run(5 * time.Minute); err != nil {
+		if _, err := run(5 * time.Minute); err != nil {
 			t.Fatal(err)
 		}
 		got := map[int64]int{}

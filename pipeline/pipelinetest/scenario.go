@@ -142,8 +142,8 @@ type Report struct {
 	Starts    int            // of workers
 	Failed    int            // runs of workers that ended with an error
 	Commits   int
-	HandOvers int // acquisitions of a lane that somebody had had before
-	Files     int // visible in the end
-	Leftover  int // uploads that nobody refers to, of dead workers' late requests
-	Virtual    time.Duration // by the simulated clock
+	HandOvers int           // acquisitions of a lane that somebody had had before
+	Files     int           // visible in the end
+	Leftover  int           // uploads that nobody refers to, of dead workers' late requests
+	Virtual   time.Duration // by the simulated clock
 }

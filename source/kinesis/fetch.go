@@ -1,6 +1,7 @@
 package kinesis
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -58,10 +59,16 @@ func (f *fetcher) Fetch(ctx context.Context) (source.Chunk, error) {
 		}
 		switch judge(err) {
 		case refused:
-			if c, err, gone := f.vanished(ctx, err); gone {
-				return c, err
+			lost, listed := f.vanished(ctx, err)
+			switch {
+			case lost == nil:
+				return source.Chunk{}, errors.Join(explain("GetRecords", f.r.cfg.Stream+"/"+f.shard, err), listed)
+			case !f.from.Lossy:
+				return source.Chunk{}, lost
 			}
-			return source.Chunk{}, explain("GetRecords", f.r.cfg.Stream+"/"+f.shard, err)
+			children, err := f.children(ctx)
+			f.ended = err == nil
+			return source.Chunk{Lost: lost, Behind: -1, Children: children}, cmp.Or(err, source.ErrShardEnd)
 		case renew:
 			f.iterator = ""
 			f.next = time.Time{} // the call that failed gave nothing
@@ -137,33 +144,17 @@ func (f *fetcher) poll(ctx context.Context) (source.Chunk, error) {
 }
 
 // vanished tells whether an error says that the shard, and not the stream, is
-// gone: closed, and all its records older than the retention.
-func (f *fetcher) vanished(ctx context.Context, refusal error) (c source.Chunk, err error, gone bool) {
+// gone: closed, and all its records older than the retention. It returns nil if it
+// is not.
+func (f *fetcher) vanished(ctx context.Context, refusal error) (*source.TrimmedError, error) {
 	if api, ok := errors.AsType[smithy.APIError](refusal); !ok || api.ErrorCode() != "ResourceNotFoundException" {
-		return c, nil, false
-	}
-	a, err := f.r.describe(ctx)
-	if err != nil {
-		return c, nil, false
+		return nil, nil
 	}
 	all, now, err := f.r.shards(ctx)
-	if err != nil {
-		return c, nil, false
+	if err != nil || slices.ContainsFunc(all, func(s types.Shard) bool { return aws.ToString(s.ShardId) == f.shard }) {
+		return nil, err
 	}
-	for _, s := range all {
-		switch f.shard {
-		case aws.ToString(s.ShardId):
-			return c, nil, false
-		case aws.ToString(s.ParentShardId), aws.ToString(s.AdjacentParentShardId):
-			c.Children = append(c.Children, f.r.laneID(a, aws.ToString(s.ShardId)))
-		}
-	}
-	lost := &source.TrimmedError{After: f.last, Known: f.known, Until: shardlake.At(now)}
-	if !f.from.Lossy {
-		return source.Chunk{}, lost, true
-	}
-	c.Lost, c.Behind, f.ended = lost, -1, true
-	return c, source.ErrShardEnd, true
+	return &source.TrimmedError{After: f.last, Known: f.known, Until: shardlake.At(now)}, nil
 }
 
 // trimmed tells whether records between the position and those of a chunk may be
@@ -249,6 +240,21 @@ func (f *fetcher) end(ctx context.Context, answer []types.ChildShard) (children 
 	if len(children) > 0 {
 		return children, nil
 	}
+	if children, err = f.children(ctx); err != nil {
+		return nil, err
+	}
+	if len(children) == 0 {
+		return nil, fmt.Errorf("kinesis: the answer for %s has no next iterator although the shard has no children: a torn answer, or the stream is being deleted", f.shard)
+	}
+	return children, nil
+}
+
+// children are the lanes that the listing shows to go on where the shard ended.
+func (f *fetcher) children(ctx context.Context) (children []string, _ error) {
+	a, err := f.r.describe(ctx)
+	if err != nil {
+		return nil, err
+	}
 	all, _, err := f.r.shards(ctx)
 	if err != nil {
 		return nil, err
@@ -257,9 +263,6 @@ func (f *fetcher) end(ctx context.Context, answer []types.ChildShard) (children 
 		if aws.ToString(s.ParentShardId) == f.shard || aws.ToString(s.AdjacentParentShardId) == f.shard {
 			children = append(children, f.r.laneID(a, aws.ToString(s.ShardId)))
 		}
-	}
-	if len(children) == 0 {
-		return nil, fmt.Errorf("kinesis: the answer for %s has no next iterator although the shard has no children: a torn answer, or the stream is being deleted", f.shard)
 	}
 	return children, nil
 }

@@ -147,8 +147,8 @@ func TestForce(t *testing.T) {
 		w.See(rows, start.Add(after))
 		return w.Decide(lanes)
 	}
-	for _, s := range []time.Duration{0, 9, 18, 27, 36, 40} {
-		if p := look(s * time.Second); len(p.Take)+len(p.Ask) != 0 {
+	for _, s := range []int{0, 9, 18, 27, 36, 40} {
+		if p := look(time.Duration(s) * time.Second); len(p.Take)+len(p.Ask) != 0 {
 			t.Fatalf("after %d s: take %q, ask for %q", s, names(p.Take), names(p.Ask))
 		}
 	}
@@ -181,8 +181,8 @@ func TestReservation(t *testing.T) {
 	// After a crash as well: from when its owner was known to be dead.
 	w, a.Row.Owner = open(t, Options{}), "he"
 	w.See(rows(), start)
-	for _, s := range []time.Duration{9, 11, 20, 21} {
-		w.See(rows(), start.Add(s*time.Second))
+	for _, s := range []int{9, 11, 20, 21} {
+		w.See(rows(), start.Add(time.Duration(s)*time.Second))
 		if p := w.Decide([]Lane{a, b}); len(p.Take) == 1 != (s == 21) {
 			t.Errorf("after %d s: take %q", s, names(p.Take))
 		}

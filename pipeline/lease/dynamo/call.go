@@ -93,7 +93,7 @@ func backOff(attempt int, slow bool) time.Duration {
 
 // verdict is what an error of the service means.
 type verdict struct {
-	kind    error // lease.ErrNoRow, or nil
+	kind    error // lease.ErrNoRow, lease.ErrRefused, or nil
 	final   bool  // not worth repeating
 	slow    bool  // the service is too busy
 	expired bool  // other credentials may help
@@ -165,6 +165,9 @@ const tooLarge = "the row is larger than DynamoDB takes: set Config.Large to a s
 
 func (s *Store) refuse(v verdict, remedy string) verdict {
 	v.final, v.remedy = true, remedy
+	if v.kind == nil {
+		v.kind = lease.ErrRefused
+	}
 	return v
 }
 

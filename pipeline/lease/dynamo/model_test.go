@@ -78,13 +78,13 @@ func (h *history) step() {
 	if n, err := strconv.Atoi(strings.TrimPrefix(at.real.Owner, "worker-")); err == nil && op > 2 {
 		h.worker = n // a token is used by the process that drew it
 	}
-	real := h.real[h.worker]
+	store := h.real[h.worker]
 	var merr, rerr error
 	switch op {
 	case 0, 1: // look
 		var p pair
 		p.model, merr = h.model.Get(ctx, "a")
-		p.real, rerr = real.Get(ctx, "a")
+		p.real, rerr = store.Get(ctx, "a")
 		if merr == nil && rerr == nil {
 			h.known = append(h.known, p)
 		}
@@ -92,7 +92,7 @@ func (h *history) step() {
 		owner, token := fmt.Sprint("worker-", h.worker), lease.NewID()
 		var p pair
 		p.model, merr = h.model.Acquire(ctx, at.model, owner, token)
-		p.real, rerr = real.Acquire(ctx, at.real, owner, token)
+		p.real, rerr = store.Acquire(ctx, at.real, owner, token)
 		if merr == nil && rerr == nil {
 			h.known = append(h.known, p)
 		}
@@ -103,43 +103,43 @@ func (h *history) step() {
 		}
 		next.real = next.model
 		next.real.Inc, next.real.Beat = at.real.Inc, at.real.Beat
-		merr, rerr = h.model.Commit(ctx, next.model), real.Commit(ctx, next.real)
+		merr, rerr = h.model.Commit(ctx, next.model), store.Commit(ctx, next.real)
 		note = fmt.Sprintf("number %d, ended %t", next.model.Number, next.model.Ended)
 		h.known = append(h.known, next)
 	case 6:
-		merr, rerr = h.model.Clear(ctx, at.model), real.Clear(ctx, at.real)
+		merr, rerr = h.model.Clear(ctx, at.model), store.Clear(ctx, at.real)
 	case 7:
 		at.model.Known = shardlake.Instant(h.rnd.IntN(50))
 		at.model.Vitals.Records = float64(h.rnd.IntN(5))
 		at.real.Known, at.real.Vitals = at.model.Known, at.model.Vitals
 		_, merr = h.model.Renew(ctx, at.model)
-		_, rerr = real.Renew(ctx, at.real)
+		_, rerr = store.Renew(ctx, at.real)
 	case 8:
 		switch h.rnd.IntN(3) {
 		case 0:
 			note = "ask"
 			want := fmt.Sprint("worker-", h.rnd.IntN(3))
-			merr, rerr = h.model.Ask(ctx, at.model, want), real.Ask(ctx, at.real, want)
+			merr, rerr = h.model.Ask(ctx, at.model, want), store.Ask(ctx, at.real, want)
 			if merr == nil && errors.Is(rerr, lease.ErrLost) && h.want() == want {
 				rerr = nil // it is there already, which is as good
 			}
 		case 1:
 			note = "mark"
 			if at.model.CommitID != "" {
-				merr, rerr = h.model.Mark(ctx, at.model), real.Mark(ctx, at.real)
+				merr, rerr = h.model.Mark(ctx, at.model), store.Mark(ctx, at.real)
 			}
 		default:
 			note = "release"
-			merr, rerr = h.model.Release(ctx, at.model), real.Release(ctx, at.real)
+			merr, rerr = h.model.Release(ctx, at.model), store.Release(ctx, at.real)
 		}
 	case 9:
 		if h.rnd.IntN(3) > 0 {
 			return
 		}
-		merr, rerr = h.model.Delete(ctx, at.model), real.Delete(ctx, at.real)
+		merr, rerr = h.model.Delete(ctx, at.model), store.Delete(ctx, at.real)
 		if merr == nil && rerr == nil {
 			r := lease.Row{Lane: "a", Watermark: shardlake.Never}
-			merr, rerr = h.model.Create(ctx, r), real.Create(ctx, r)
+			merr, rerr = h.model.Create(ctx, r), store.Create(ctx, r)
 			note = "deleted and made again"
 		}
 	}
