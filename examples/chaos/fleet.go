@@ -118,10 +118,25 @@ func (f *fleet) do(ctx context.Context, st step) error {
 	}
 	defer s.free()
 	st.worker = s.index
-	f.say("%v (%s)", st, l.name)
+	f.say("%v: %s", st, l.name)
 	switch st.kind {
 	case kill:
-		return f.kill(ctx, s, l, st)
+		return f.kill(ctx, s, l, st.length)
+	case killCut:
+		p := s.proxies[st.service]
+		p.Set(st.fault())
+		defer p.Set(proxy.Fault{Mode: proxy.Pass})
+		pause(ctx, f.times.commit)
+		if err := l.kill(); err != nil {
+			return err
+		}
+		f.watch.killed(l.name)
+		// Others have its lanes when the bytes that were held back go on.
+		if !pause(ctx, st.length) {
+			return nil // the run ends
+		}
+		p.Set(proxy.Fault{Mode: proxy.Pass})
+		return s.start()
 	case stop:
 		return f.stop(ctx, s, l, st.length)
 	case stopCut:
@@ -158,15 +173,31 @@ func (f *fleet) do(ctx context.Context, st step) error {
 }
 
 // kill kills a worker, and starts another one after a while.
-func (f *fleet) kill(ctx context.Context, s *slot, l *life, st step) error {
+func (f *fleet) kill(ctx context.Context, s *slot, l *life, wait time.Duration) error {
 	if err := l.kill(); err != nil {
 		return err
 	}
 	f.watch.killed(l.name)
-	if !pause(ctx, st.length) {
+	if !pause(ctx, wait) {
 		return nil // the run ends
 	}
 	return s.start()
+}
+
+// outage takes a service from all workers. A fault of one worker that ends
+// meanwhile gives it back to that one.
+func (f *fleet) outage(ctx context.Context, st step) {
+	f.mu.Lock()
+	f.done[st.kind]++
+	f.mu.Unlock()
+	f.say("%v", st)
+	for _, s := range f.slots {
+		s.proxies[st.service].Set(st.fault())
+	}
+	pause(ctx, st.length)
+	for _, s := range f.slots {
+		s.proxies[st.service].Set(proxy.Fault{Mode: proxy.Pass})
+	}
 }
 
 // stop stops a worker in good order, and starts another one after a while.

@@ -16,6 +16,7 @@ type kind string
 
 const (
 	kill     kind = "kill"     // SIGKILL, and a new process after a while
+	killCut  kind = "kill-cut" // SIGKILL while a service does not answer; what was under way may arrive after the death
 	stop     kind = "stop"     // SIGTERM: the process must exit with 0 in time
 	stopCut  kind = "stop-cut" // SIGTERM while a service does not answer: it must exit in time
 	freeze   kind = "freeze"   // SIGSTOP for longer than the lease time, then SIGCONT
@@ -24,6 +25,7 @@ const (
 	slow     kind = kind(proxy.Slow)
 	mute     kind = kind(proxy.Mute)
 	throttle kind = kind(proxy.Throttle)
+	outage   kind = "outage" // a service refuses the connections of all workers
 	split    kind = "split"
 	merge    kind = "merge"
 )
@@ -44,18 +46,20 @@ func services() []service { return []service{toKinesis, toDynamo, toS3} }
 type step struct {
 	at      time.Duration // since the beginning
 	kind    kind
-	worker  int           // slot of the fleet, for all but split and merge
-	service service       // for faults of the network and stop-cut
+	worker  int           // slot of the fleet, for all but outage, split and merge
+	service service       // for faults of the network, stop-cut and kill-cut
 	length  time.Duration // of the fault; for kill and stop, until a new process starts
-	pick    uint64        // which shard, for split and merge
+	pick    uint64        // which shard, for split and merge; which mode, for stop-cut and kill-cut
 }
 
 func (s step) String() string {
 	switch {
 	case s.kind == split, s.kind == merge:
 		return string(s.kind) + " of shards"
-	case s.kind == stopCut:
-		return fmt.Sprintf("%s of worker %d, whose %s does not answer", s.kind, s.worker+1, s.service)
+	case s.kind == stopCut, s.kind == killCut:
+		return fmt.Sprintf("%s of worker %d, whose %s does not answer (%s)", s.kind, s.worker+1, s.service, s.fault().Mode)
+	case s.kind == outage:
+		return fmt.Sprintf("%s of %s for %v", s.kind, s.service, s.length)
 	case s.service != "":
 		return fmt.Sprintf("%s %s of worker %d for %v", s.kind, s.service, s.worker+1, s.length)
 	case s.kind == freeze:
@@ -66,7 +70,7 @@ func (s step) String() string {
 
 // deck is how often each kind comes before all come again.
 func deck() []kind {
-	return []kind{kill, kill, kill, stop, stop, stopCut, freeze, freeze, mute, mute, mute, stall, stall, refuse, refuse, slow, throttle, split, merge}
+	return []kind{kill, kill, killCut, killCut, stop, stop, stopCut, freeze, freeze, mute, mute, stall, stall, refuse, outage, slow, throttle, split, merge}
 }
 
 // plan draws what happens within a time: the same for the same seed.
@@ -104,8 +108,13 @@ func plan(seed uint64, length time.Duration, workers int, lease time.Duration, m
 // fault is what the step does to a proxy.
 func (s step) fault() proxy.Fault {
 	f := proxy.Fault{Mode: proxy.Mode(s.kind), Delay: 100 * time.Millisecond}
-	if s.kind == stopCut {
+	switch s.kind {
+	case stopCut:
 		f.Mode = []proxy.Mode{proxy.Refuse, proxy.Stall, proxy.Mute}[s.pick%3]
+	case killCut:
+		f.Mode = []proxy.Mode{proxy.Stall, proxy.Mute}[s.pick%2]
+	case outage:
+		f.Mode = proxy.Refuse
 	}
 	f.Answer = map[service]func() proxy.Answer{toKinesis: proxy.Kinesis, toDynamo: proxy.DynamoDB, toS3: proxy.S3}[s.service]()
 	return f

@@ -101,12 +101,16 @@ func (r *run) disturb(ctx context.Context) error {
 }
 
 func (r *run) step(ctx context.Context, st step) error {
-	if st.kind != split && st.kind != merge {
-		return r.fleet.do(ctx, st)
-	}
 	do := r.stream.split
-	if st.kind == merge {
+	switch st.kind {
+	case split:
+	case merge:
 		do = r.stream.merge
+	case outage:
+		r.fleet.outage(ctx, st)
+		return nil
+	default:
+		return r.fleet.do(ctx, st)
 	}
 	what, err := do(ctx, st.pick)
 	r.fleet.mu.Lock()
