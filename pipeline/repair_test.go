@@ -163,12 +163,19 @@ func (s *lateComplete) At(string) (sink.Store, error) { return s, nil }
 
 func cidOf(key string) string { return strings.Split(path.Base(key), "-")[5] }
 
-func (s *lateComplete) Complete(ctx context.Context, key, id string, parts []sink.Part) error {
+// Prepare comes before any Complete of the commit.
+func (s *lateComplete) Prepare(ctx context.Context, key, id string, parts []sink.Part) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.cid == "" && strings.HasPrefix(key, "sums/") {
 		s.cid = cidOf(key)
 	}
+	return s.Store.Prepare(ctx, key, id, parts)
+}
+
+func (s *lateComplete) Complete(ctx context.Context, key, id string, parts []sink.Part) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	switch {
 	case cidOf(key) != s.cid:
 		return s.Store.Complete(ctx, key, id, parts)

@@ -79,10 +79,10 @@ func TestTrimmedPosition(t *testing.T) {
 // A lane that had nothing to read for longer than the retention has lost nothing.
 func TestIdleForLongerThanTheRetention(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := service(t, kinesistest.Config{}, 1)
+		srv := service(t, kinesistest.Config{Retention: time.Hour}, 1)
 		store := fleetOfOne{new(lease.Memory)}
 		put(t, srv, 1, 0, 5)
-		if into, _, err := visit(t, srv, store, false, 30*time.Hour); err != nil || len(into.got) != 5 {
+		if into, _, err := visit(t, srv, store, false, 90*time.Minute); err != nil || len(into.got) != 5 {
 			t.Fatalf("%d clicks, %v", len(into.got), err)
 		}
 		put(t, srv, 1, 5, 2)
