@@ -1,3 +1,5 @@
+//go:build !race
+
 package pipelinetest_test
 
 import (
