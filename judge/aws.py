@@ -1,4 +1,4 @@
-"""Two calls of AWS that the readers lack, signed by hand: the rows of a table, and a bucket's unfinished uploads."""
+"""Calls of AWS that the readers lack, signed by hand: the rows of a table, and a bucket's unfinished uploads."""
 
 import datetime
 import hashlib
@@ -13,9 +13,8 @@ REGION = "us-east-1"
 TIMEOUT = 30  # seconds a request
 
 
-def request(service, url, query=(), headers=None, body=b""):
-    """One request under Signature Version 4 (IAM user guide, "Create a signed AWS API request"): GET without a body, else POST."""
-    method = "POST" if body else "GET"
+def request(service, method, url, query=(), headers=None, body=b""):
+    """One request under Signature Version 4 (IAM user guide, "Create a signed AWS API request")."""
     parts = urllib.parse.urlsplit(url)
     now = datetime.datetime.now(datetime.timezone.utc).strftime("%Y%m%dT%H%M%SZ")
     digest = hashlib.sha256(body).hexdigest()
@@ -31,7 +30,7 @@ def request(service, url, query=(), headers=None, body=b""):
     signature = hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
     send = {k: v for k, v in signed.items() if k != "host"}
     send["Authorization"] = f"AWS4-HMAC-SHA256 Credential={os.environ['AWS_ACCESS_KEY_ID']}/{scope}, SignedHeaders={names}, Signature={signature}"
-    asked = urllib.request.Request(url + (f"?{query}" if query else ""), data=body or None, headers=send, method=method)
+    asked = urllib.request.Request(url + (f"?{query}" if query else ""), data=body if method == "POST" else None, headers=send, method=method)
     with urllib.request.urlopen(asked, timeout=TIMEOUT) as answer:
         return answer.read()
 
@@ -41,7 +40,7 @@ def scan(endpoint, table):
     items, start = [], {}
     while True:
         body = json.dumps({"TableName": table, "ConsistentRead": True, **start}).encode()
-        answer = json.loads(request("dynamodb", endpoint, body=body, headers={
+        answer = json.loads(request("dynamodb", "POST", endpoint, body=body, headers={
             "content-type": "application/x-amz-json-1.0", "x-amz-target": "DynamoDB_20120810.Scan"}))
         for item in answer["Items"]:
             plain = {}
@@ -58,7 +57,7 @@ def uploads(endpoint, bucket):
     """The keys of all unfinished multipart uploads of a bucket."""
     keys, marker = [], []
     while True:
-        root = xml.etree.ElementTree.fromstring(request("s3", f"{endpoint}/{bucket}", query=[("uploads", ""), *marker]))
+        root = xml.etree.ElementTree.fromstring(request("s3", "GET", f"{endpoint}/{bucket}", query=[("uploads", ""), *marker]))
         text = {}
         for e in root.iter():
             name = e.tag.rpartition("}")[2]
@@ -69,3 +68,14 @@ def uploads(endpoint, bucket):
         if text.get("IsTruncated") != "true":
             return keys
         marker = [("key-marker", text["NextKeyMarker"]), ("upload-id-marker", text["NextUploadIdMarker"])]
+
+
+def begin(endpoint, bucket, key):
+    """Begins an upload and returns its id."""
+    root = xml.etree.ElementTree.fromstring(request("s3", "POST", f"{endpoint}/{bucket}/{key}", query=[("uploads", "")]))
+    return next(e.text for e in root.iter() if e.tag.rpartition("}")[2] == "UploadId")
+
+
+def abort(endpoint, bucket, key, upload):
+    """Removes an upload."""
+    request("s3", "DELETE", f"{endpoint}/{bucket}/{key}", query=[("uploadId", upload)])

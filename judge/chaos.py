@@ -110,9 +110,9 @@ def verdict(report, bucket, a):
     report.run("the files of a shard were visible before any of its children", parents_first, bucket, files, rows)
     report.run("no file is visible that is not committed", lambda: list(uncommitted(files, rows)))
     report.run(f"none of {len(rows)} lease rows has an owner or files that are not published", left, rows)
-    keys = aws.uploads(a.s3, a.bucket)
-    ended = [k for k in keys if belongs(k, files, rows)]
-    report.check("no unfinished upload is left in the server, but of lanes that ended", [k for k in keys if k not in ended])
+    ended, other = uploads(a, files, rows)
+    report.check("no unfinished upload is left in the server, but of shards that are read to their end", other)
+    report.run("an upload that is left is noticed", unfinished, a, files, rows)
     report.run("a file that is there twice is noticed", doubled, bucket, put)
     report.run("a file that is gone is noticed", missing, bucket, put)
     report.run("after the damage is mended all is as before", lambda: accounts(put, reread(bucket)))
@@ -213,6 +213,25 @@ def left(rows):
         for attribute in ("leaseOwner", "sl_pending", "sl_repair", "sl_hold"):
             if r.get(attribute):
                 yield f"{r['leaseKey']} has {attribute} {str(r[attribute])[:200]}"
+
+
+def uploads(a, files, rows):
+    """The keys of unfinished uploads: of shards that are read to their end, and others."""
+    ended, other = [], []
+    for k in aws.uploads(a.s3, a.bucket):
+        (ended if belongs(k, files, rows) else other).append(k)
+    return ended, other
+
+
+def unfinished(a, files, rows):
+    """Begins an upload for a shard that is still read, and removes it."""
+    f = next(f for f in files if rows[f.shard].get("checkpoint") != "SHARD_END")
+    key = f.path.replace(f.id, "0123456789abcdef").replace("=", "%3D")
+    upload = aws.begin(a.s3, a.bucket, key)
+    _, other = uploads(a, files, rows)
+    aws.abort(a.s3, a.bucket, key, upload)
+    if len(other) != 1:
+        yield f"an upload of {key} was begun, and {other} were found"
 
 
 def belongs(key, files, rows):
