@@ -2,7 +2,7 @@
 export GOTOOLCHAIN := auto
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check test sim judge chaos bench fmt fuzz clean
+.PHONY: help demo check test sim explore figures judge chaos bench fmt fuzz clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' $(firstword $(MAKEFILE_LIST))
@@ -25,6 +25,15 @@ sim: ## fleets in a simulated world: SEEDS=n FROM=k, or SEED=k to see one run ag
 	@mkdir -p .run && rm -f .run/sim.txt
 	@go test ./pipeline/pipelinetest -run '^TestSim$$' -count=1 -timeout=0 $(if $(SEED),-v) -args -sim.seeds=$(SEEDS) -sim.from=$(FROM) \
 		$(if $(SEED),-sim.seed=$(SEED)) -sim.summary="$(CURDIR)/.run/sim.txt"; failed=$$?; cat .run/sim.txt; exit $$failed
+
+explore: ## small cases in the simulated world, every order of calls, to the end
+	@go test ./pipeline/pipelinetest -run '^TestExplore$$' -count=1 -v -timeout=0 -args -explore.all
+
+figures: ## of a fleet: recovery, requests, exploration, simulation
+	@go test ./pipeline -run '^Test(HandOver|CrashRecovery)$$' -count=1 -v | sed -n 's/^ *[a-z_]*.go:[0-9]*: //p'
+	@go test ./internal/e2e -run '^TestRequestsOfAFleet$$' -count=1 -v | sed -n 's/^ *[a-z_]*.go:[0-9]*: //p'
+	@$(MAKE) --no-print-directory explore | sed -n 's/^ *[a-z_]*.go:[0-9]*: //p'
+	@$(MAKE) --no-print-directory sim | tail -n 1
 
 judge: ## servers and readers that are not ours check the product on real data
 	bash judge/run.sh

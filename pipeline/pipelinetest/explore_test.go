@@ -3,6 +3,7 @@
 package pipelinetest_test
 
 import (
+	"flag"
 	"strconv"
 	"testing"
 
@@ -40,17 +41,21 @@ func tiny(workers int) pipelinetest.Scenario[click] {
 	}
 }
 
+// all adds searches that take half a minute.
+var all = flag.Bool("explore.all", false, "also explore a crash with a late request, and two workers with a crash")
+
 // Everything that one worker can do, with one crash or one late request, and two
 // workers with none.
 func TestExplore(t *testing.T) {
-	for _, c := range []struct {
+	type search struct {
 		workers int
 		bounds  pipelinetest.Bounds
-	}{
-		{1, pipelinetest.Bounds{Crashes: 1}},
-		{1, pipelinetest.Bounds{Late: 1}},
-		{2, pipelinetest.Bounds{}},
-	} {
+	}
+	searches := []search{{1, pipelinetest.Bounds{Crashes: 1}}, {1, pipelinetest.Bounds{Late: 1}}, {2, pipelinetest.Bounds{}}}
+	if *all {
+		searches = append(searches, search{1, pipelinetest.Bounds{Crashes: 1, Late: 1, Runs: 200_000}}, search{2, pipelinetest.Bounds{Crashes: 1, Runs: 200_000}})
+	}
+	for _, c := range searches {
 		e := pipelinetest.Explore(t, c.bounds, tiny(c.workers))
 		t.Logf("%d workers, %d crashes, %d late: %d runs, %d states", c.workers, c.bounds.Crashes, c.bounds.Late, e.Runs, e.States)
 		if !e.Complete {
