@@ -105,8 +105,17 @@ func (l *lane[T]) live(ctx context.Context) error {
 	l.moved.Store(notStalling) // a store that is away is no stall, nor is the search for a lost upload
 	err := pub.run(ctx)
 	l.moved.Store(l.now())
+	var dropped []string
 	switch {
-	case isLost(err) && l.p.cfg.Repair, l.row.Repair != "" && err == nil:
+	case isLost(err) && l.p.cfg.Repair:
+		if dropped, err = l.dropped(ctx, pub, err); err != nil {
+			return err
+		}
+		if dropped != nil {
+			break
+		}
+		fallthrough
+	case l.row.Repair != "" && err == nil:
 		l.moved.Store(notStalling)
 		row, err := pub.repair(ctx)
 		if err != nil {
@@ -118,8 +127,9 @@ func (l *lane[T]) live(ctx context.Context) error {
 	case err != nil:
 		return err
 	}
+	ended := l.row.Ended
 	l.row.Pending, l.row.Prev = nil, nil
-	if l.row.Ended {
+	if ended && dropped == nil {
 		l.stats.is("ended")
 		return nil
 	}
@@ -135,7 +145,15 @@ func (l *lane[T]) live(ctx context.Context) error {
 			"give the stage its old name with stage.Named, or start under another Application")
 	}
 	l.env.Go(func(ctx context.Context) { pub.sweep(ctx, pub.row.Fence) })
-	if adopted {
+	for _, d := range dropped {
+		if err := l.env.Settle(ctx, "publish", &shardlake.Record{Pos: l.pos, Watermark: l.high}, shardlake.Reject(errors.New(d))); err != nil {
+			return err
+		}
+	}
+	switch {
+	case ended:
+		return l.finish(ctx, commitEnd)
+	case adopted || dropped != nil:
 		if err := l.commit(ctx, commitAnyway); err != nil {
 			return err
 		}

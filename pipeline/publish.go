@@ -60,25 +60,36 @@ func (u publishing) run(ctx context.Context) error {
 	return u.repeat(ctx, "clear", func(ctx context.Context) error { return u.p.cfg.Leases.Clear(ctx, u.row) })
 }
 
-// complete makes visible what the row lists, unless the list is being given up.
-func (u publishing) complete(ctx context.Context) error {
+// complete makes visible what the row lists, but for what is skipped, unless the
+// list is being given up. It ends with the first upload that is lost.
+func (u publishing) complete(ctx context.Context, skip ...int) error {
 	if u.row.Repair != "" {
 		return nil
 	}
 	var stopped error // not all were begun
 	g, gctx := errgroup.WithContext(ctx)
-	for _, up := range u.row.Pending {
+	for i, up := range u.row.Pending {
+		if slices.Contains(skip, i) {
+			continue
+		}
 		pub := u.p.publisher(up.Kind)
 		if pub == nil {
-			return u.fail("publish", fmt.Errorf("no publisher of kind %q", up.Kind),
+			stopped = u.fail("publish", fmt.Errorf("no publisher of kind %q", up.Kind),
 				"its sink has left the program: add a store of that kind to Config.Publishers")
+			break
 		}
 		// In the order of the list: which files wait for others shall not depend on
 		// chance.
 		if stopped = u.slot(gctx); stopped != nil {
 			break
 		}
-		g.Go(func() error { return u.one(gctx, pub, up) })
+		g.Go(func() error {
+			err := u.one(gctx, pub, up)
+			if isLost(err) {
+				return &lostUpload{i, err}
+			}
+			return err
+		})
 	}
 	err := cmp.Or(g.Wait(), stopped)
 	if _, ok := errors.AsType[*Error](err); ok || err == nil {
@@ -86,6 +97,15 @@ func (u publishing) complete(ctx context.Context) error {
 	}
 	return u.fail("publish", err, "the next owner of the shard publishes what is committed")
 }
+
+// lostUpload says which upload of a list is lost.
+type lostUpload struct {
+	n int
+	error
+}
+
+// Unwrap returns the error of its publisher.
+func (e *lostUpload) Unwrap() error { return e.error }
 
 // isLost tells an upload that is lost from one that cannot be published now.
 func isLost(err error) bool { return errors.Is(err, sink.ErrLostUpload) }

@@ -1,12 +1,14 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 
 	"github.com/shardlake/shardlake/pipeline/lease"
 	"github.com/shardlake/shardlake/sink"
+	"github.com/shardlake/shardlake/source"
 )
 
 // repair gives up the row's last commit, one of whose uploads is lost, and goes
@@ -51,6 +53,43 @@ func (u publishing) repair(ctx context.Context) (lease.Row, error) {
 		return row, err
 	}
 	return next, nil
+}
+
+// dropped tells what is given up for good when uploads of the last commit are lost
+// and the source no longer holds the records: nothing is deleted, the uploads are
+// left out of the list, and dead letters name them. It is nil if the records can
+// be read again.
+func (l *lane[T]) dropped(ctx context.Context, pub publishing, lost error) ([]string, error) {
+	keeper, ok := any(l.root.src).(source.Keeper)
+	if !ok || l.row.Prev == nil {
+		return nil, nil
+	}
+	// What arrived since then is to be read again. Before the first commit, that is
+	// not known better than by the last record.
+	since := cmp.Or(l.row.Prev.Known, l.row.Known)
+	if l.row.Prev.Pos.IsStart() && l.row.Begin > 0 {
+		since = l.row.Begin
+	}
+	held, err := keeper.Holds(ctx, since)
+	if err != nil || held {
+		return nil, err
+	}
+	var skip []int
+	var out []string
+	for {
+		up, ok := errors.AsType[*lostUpload](lost)
+		if !ok {
+			return out, lost // all others are visible
+		}
+		what := "an upload"
+		if pub, ok := l.p.publisher(l.row.Pending[up.n].Kind).(sink.Undoer); ok {
+			what = pub.Describe(l.row.Pending[up.n])
+		}
+		l.log.Error("rows are lost", "file", what, "from", l.row.Prev.Pos, "to", l.row.Pos)
+		out = append(out, fmt.Sprintf("a committed file is lost, and the stream no longer holds its records, from %v to %v of commit %d: %s", l.row.Prev.Pos, l.row.Pos, l.row.Number, what))
+		skip = append(skip, up.n)
+		lost = pub.complete(ctx, skip...)
+	}
 }
 
 // repeat makes a call until the answer is definite.

@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/shardlake/shardlake"
 	"github.com/shardlake/shardlake/pipeline"
 	"github.com/shardlake/shardlake/sink"
 	"github.com/shardlake/shardlake/source"
@@ -234,5 +235,73 @@ func TestRepairAbortsFirst(t *testing.T) {
 				t.Errorf("abort forgotten: %v; %d rows are there too often", forget, twice)
 			}
 		})
+	}
+}
+
+// shortlived no longer holds what was read.
+type shortlived struct{ *source.Slices[event] }
+
+func (shortlived) Holds(context.Context, shardlake.Instant) (bool, error) { return false, nil }
+
+// An upload is lost, and the stream no longer holds its records: nothing is
+// deleted, the lane goes on behind it, and a dead letter says what is lost, in the
+// commit that leaves the upload out.
+func TestLostForGood(t *testing.T) {
+	lanes := [][]event{events(40, 1)}
+	for kill := 1; ; kill++ {
+		killed := false
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t)
+			ctx, cancel := context.WithCancel(t.Context())
+			p := &process{world: w, die: cancel}
+			pipe := pipeline.New(pipeline.Config{Leases: diesAfterCommit{p.table(), p}, CommitRecords: 20})
+			build(pipe, source.Lanes(lanes...).At(event.when).Fetching(5), p.folder)
+			if err := pipe.Run(ctx); !p.dead {
+				t.Fatal(err)
+			}
+			gone := ""
+			for u, err := range w.lake.Uploads(t.Context(), "raw/") {
+				if err == nil {
+					err = w.lake.Abort(t.Context(), u.Key, u.ID)
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				gone = u.Key
+				break
+			}
+			for n, at := range []int{kill, 0} {
+				ctx, cancel := context.WithCancel(t.Context())
+				q := &process{world: w, die: cancel, killAt: at, after: kill%2 == 0}
+				pipe := pipeline.New(pipeline.Config{Leases: q.table(), Repair: true, CommitRecords: 7 + n})
+				build(pipe, shortlived{source.Lanes(lanes...).At(event.when).Fetching(4)}, q.folder)
+				if err := pipe.Run(ctx); err != nil && !q.dead {
+					t.Fatal(err)
+				}
+				killed = killed || q.dead
+			}
+			got, wanted, lost, told := rows(w.lake.Objects()), want(lanes...), 0, 0
+			for row, n := range wanted {
+				if got[row] == 0 && strings.HasPrefix(row, "raw") {
+					lost++
+				} else if got[row] != n {
+					t.Errorf("killed at %d: %d times %s", kill, got[row], row)
+				}
+				delete(got, row)
+			}
+			for row, n := range got {
+				if n != 1 || !strings.Contains(row, gone) {
+					t.Errorf("killed at %d: %d times %s", kill, n, row)
+				}
+				told++
+			}
+			if lost == 0 || told != 1 {
+				t.Errorf("killed at %d: %d rows are lost, and %d dead letters say so", kill, lost, told)
+			}
+		})
+		if t.Failed() || !killed {
+			t.Logf("%d kill points", kill-1)
+			return
+		}
 	}
 }

@@ -105,6 +105,15 @@ func (p *publisher) Undo(ctx context.Context, what shardlake.Pending) error {
 	return nil
 }
 
+// Describe names the object.
+func (p *publisher) Describe(what shardlake.Pending) string {
+	var e entry
+	if err := json.Unmarshal(what.Data, &e); err != nil {
+		return fmt.Sprintf("an upload that cannot be read (%v)", err)
+	}
+	return fmt.Sprintf("%s at %s, %d rows", e.Key, e.Location, e.Rows)
+}
+
 var errStays = errors.New("the object is visible")
 
 // find reads a pending upload and finds its store.

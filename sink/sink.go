@@ -61,6 +61,8 @@ type Undoer interface {
 	// removes the object that may have become of it. When it returns nil, nothing
 	// of p is visible, or ever will be.
 	Undo(ctx context.Context, p shardlake.Pending) error
+	// Describe says in a few words what p is: its place, and how many rows it holds.
+	Describe(p shardlake.Pending) string
 }
 
 // Checker is a Sink that can tell mistakes of configuration without I/O. Run

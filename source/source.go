@@ -41,6 +41,12 @@ type Source[T any] interface {
 	Decode(r *shardlake.Record, row *T) (shardlake.Instant, error)
 }
 
+// Keeper is a Source that keeps records for a limited time.
+type Keeper interface {
+	// Holds tells whether all records are still there that have arrived since.
+	Holds(ctx context.Context, since shardlake.Instant) (bool, error)
+}
+
 // Listing is the answer of Lanes.
 type Listing struct {
 	// Name tells people which stream this is, as in errors and dead letters.

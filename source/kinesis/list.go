@@ -93,7 +93,7 @@ func (r *reader) describeAgain(ctx context.Context) (a about, _ error) {
 		return a, fmt.Errorf("kinesis DescribeStreamSummary of %s: the answer names no ARN or creation time: is the endpoint that of Kinesis?", r.cfg.Stream)
 	}
 	a = about{name: aws.ToString(d.StreamName), arn: *d.StreamARN, created: *d.StreamCreationTimestamp,
-		retention: time.Duration(aws.ToInt32(d.RetentionPeriodHours)) * time.Hour}
+		clock: shardlake.At(serviceTime(out.ResultMetadata)), retention: time.Duration(aws.ToInt32(d.RetentionPeriodHours)) * time.Hour}
 	if parts := strings.SplitN(a.arn, ":", 6); len(parts) == 6 {
 		a.account = parts[4]
 	}
@@ -101,6 +101,12 @@ func (r *reader) describeAgain(ctx context.Context) (a about, _ error) {
 	r.about = a
 	r.mu.Unlock()
 	return a, nil
+}
+
+// Holds makes a stream a source.Keeper, by its retention.
+func (r *reader) Holds(ctx context.Context, since shardlake.Instant) (bool, error) {
+	a, err := r.describeAgain(ctx)
+	return a.retention == 0 || since >= a.clock.Sub(a.retention), err
 }
 
 func (r *reader) naming() (name, arn *string) {

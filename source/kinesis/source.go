@@ -44,7 +44,8 @@ type reader struct {
 type about struct {
 	name, arn, account string
 	created            time.Time
-	retention          time.Duration // as it was then; 0 if the service did not say
+	clock              shardlake.Instant // of the service, then
+	retention          time.Duration     // as it was then; 0 if the service did not say
 }
 
 // identity tells apart a stream and another one made later under its name.

@@ -135,3 +135,18 @@ func TestRangesOfLanes(t *testing.T) {
 		t.Errorf("%v to %v", r.From, r.To)
 	}
 }
+
+func TestHolds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := service(t, kinesistest.Config{}, 1)
+		src, ok := kinesis.Source(config(srv), codec.JSON[click], nil).(source.Keeper)
+		if !ok {
+			t.Fatal("a stream is no Keeper")
+		}
+		for hours, want := range map[int]bool{1: true, 23: true, 25: false} {
+			if got, err := src.Holds(t.Context(), shardlake.At(time.Now()).Sub(time.Duration(hours)*time.Hour)); got != want || err != nil {
+				t.Errorf("records of %d hours ago are held: %v, %v", hours, got, err)
+			}
+		}
+	})
+}
