@@ -17,7 +17,9 @@ import (
 )
 
 func TestPlanIsOfItsSeed(t *testing.T) {
-	draw := func(seed uint64) []step { return plan(seed, 3*time.Minute, 3, 2*time.Second, 2500*time.Millisecond) }
+	draw := func(seed uint64) []step {
+		return plan(seed, deck(), 3*time.Minute, 3, 2*time.Second, 2500*time.Millisecond)
+	}
 	if !reflect.DeepEqual(draw(1), draw(1)) {
 		t.Error("one seed gave two plans")
 	}
@@ -30,7 +32,7 @@ func TestPlanHasEveryFault(t *testing.T) {
 	const lease = 2 * time.Second
 	for seed := range uint64(50) {
 		seen, services, last := map[kind]int{}, map[service]bool{}, time.Duration(0)
-		for _, s := range plan(seed, 3*time.Minute, 3, lease, 2500*time.Millisecond) {
+		for _, s := range plan(seed, deck(), 3*time.Minute, 3, lease, 2500*time.Millisecond) {
 			seen[s.kind]++
 			services[s.service] = true
 			if s.at < last || s.at > 3*time.Minute || s.worker < 0 || s.worker > 2 {
@@ -49,6 +51,16 @@ func TestPlanHasEveryFault(t *testing.T) {
 		if len(services) != 4 { // and "" of faults that concern none
 			t.Errorf("seed %d: services %v", seed, services)
 		}
+	}
+}
+
+func TestOnlySomeFaults(t *testing.T) {
+	some, err := only("kill,freeze")
+	if err != nil || len(some) != 4 {
+		t.Errorf("%v, %v; want two of each", some, err)
+	}
+	if _, err := only("kill,flood"); err == nil {
+		t.Error("a kind that does not exist is no mistake")
 	}
 }
 

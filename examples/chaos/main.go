@@ -42,6 +42,7 @@ const (
 type options struct {
 	name, kinesis, dynamo, s3   string
 	worker, python, oracle, dir string
+	only                        string
 	length, gap, drain          time.Duration
 	seed                        uint64
 	workers, shards, rate       int
@@ -61,6 +62,7 @@ func main() {
 	flag.DurationVar(&o.length, "for", 3*time.Minute, "how long to disturb")
 	flag.DurationVar(&o.gap, "gap", 2500*time.Millisecond, "time between two faults, on average")
 	flag.DurationVar(&o.drain, "drain", 90*time.Second, "how long the undisturbed fleet may take to commit all that is left")
+	flag.StringVar(&o.only, "only", "", "kinds of faults to which the run is confined, separated by commas: "+fmt.Sprint(kinds()))
 	flag.Uint64Var(&o.seed, "seed", 0, "of what happens; drawn by default")
 	flag.IntVar(&o.workers, "workers", 3, "processes of the fleet")
 	flag.IntVar(&o.shards, "shards", 4, "of the stream at the beginning")
@@ -105,11 +107,15 @@ func chaos(ctx context.Context, o options) (err error) {
 	if o.dir == "" || o.worker == "" || o.workers < 1 || o.rate < 1 || o.gap <= 0 || o.times.lease < time.Second {
 		return errors.New("-dir and -worker must be given, -workers and -rate be 1 or more, -gap more than 0, -lease 1s or more")
 	}
+	deck, err := only(o.only)
+	if err != nil {
+		return err
+	}
 	// A name that no other run has: the servers may be used by several.
 	name := fmt.Sprintf("%s-%d-%x", o.name, o.seed, time.Now().UnixMilli())
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
-	r := &run{options: o, say: printer(), fail: fail}
+	r := &run{options: o, deck: deck, say: printer(), fail: fail}
 	r.watch = &watch{say: r.say, store: dynamo.Table(dynamo.Config{
 		Table: name, Region: region, Endpoint: o.dynamo, NoCreate: true,
 		Credentials: credentials.NewStaticCredentialsProvider(accessKey, secretKey, ""),

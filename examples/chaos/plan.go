@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/shardlake/shardlake/examples/chaos/proxy"
@@ -73,8 +74,24 @@ func deck() []kind {
 	return []kind{kill, kill, killCut, killCut, stop, stop, stopCut, freeze, freeze, mute, mute, stall, stall, refuse, outage, slow, throttle, split, merge}
 }
 
-// plan draws what happens within a time: the same for the same seed.
-func plan(seed uint64, length time.Duration, workers int, lease time.Duration, meanGap time.Duration) []step {
+// only is the deck without other kinds than those named, separated by commas; all of
+// it for "".
+func only(names string) ([]kind, error) {
+	if names == "" {
+		return deck(), nil
+	}
+	var some []kind
+	for name := range strings.SplitSeq(names, ",") {
+		if !slices.Contains(kinds(), kind(name)) {
+			return nil, fmt.Errorf("-only: %q is none of %v", name, kinds())
+		}
+		some = append(some, kind(name))
+	}
+	return slices.DeleteFunc(deck(), func(k kind) bool { return !slices.Contains(some, k) }), nil
+}
+
+// plan draws what happens within a time, from a deck: the same for the same seed.
+func plan(seed uint64, deck []kind, length time.Duration, workers int, lease time.Duration, meanGap time.Duration) []step {
 	rng := rand.New(rand.NewPCG(seed, 0x5eed))
 	between := func(from, to time.Duration) time.Duration {
 		return (from + time.Duration(rng.Int64N(int64(to-from)+1))).Round(10 * time.Millisecond)
@@ -83,7 +100,7 @@ func plan(seed uint64, length time.Duration, workers int, lease time.Duration, m
 	var left []kind
 	for at := between(meanGap, 2*meanGap); at < length; at += between(meanGap/4, 7*meanGap/4) {
 		if len(left) == 0 {
-			left = deck()
+			left = slices.Clone(deck)
 			rng.Shuffle(len(left), func(i, j int) { left[i], left[j] = left[j], left[i] })
 		}
 		s := step{at: at, kind: left[0], worker: rng.IntN(workers), pick: rng.Uint64()}

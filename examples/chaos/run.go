@@ -15,6 +15,7 @@ import (
 // run is one run of chaos.
 type run struct {
 	options
+	deck     []kind
 	say      func(format string, args ...any)
 	fail     context.CancelCauseFunc // ends the run
 	stream   *stream
@@ -86,7 +87,7 @@ func (r *run) disturb(ctx context.Context) error {
 	revived, endRevived := context.WithCancel(ctx)
 	defer endRevived()
 	steps.Go(func() { r.revive(revived) })
-	for _, st := range plan(r.seed, r.length, r.workers, r.times.lease, r.gap) {
+	for _, st := range plan(r.seed, r.deck, r.length, r.workers, r.times.lease, r.gap) {
 		if err := sleep(ctx, time.Until(r.began.Add(st.at))); err != nil {
 			return err
 		}

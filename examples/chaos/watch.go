@@ -34,6 +34,9 @@ type recovery struct {
 	at     time.Time
 }
 
+// slowRecovery is worth a line: the next owner had troubles of its own.
+const slowRecovery = 10 * time.Second
+
 const watchEvery = 250 * time.Millisecond
 
 // run looks until ctx ends.
@@ -69,6 +72,9 @@ func (w *watch) see(rows []lease.Row, now time.Time) {
 		switch {
 		case ok && r.Number > o.number:
 			w.recovers = append(w.recovers, now.Sub(o.at))
+			if took := now.Sub(o.at); took > slowRecovery && w.say != nil {
+				w.say("%s had no commit for %.1f s after its worker was killed; %s has it", o.lane, took.Seconds(), r.Owner)
+			}
 		case ok && !r.Ended:
 			open = append(open, o)
 		}
