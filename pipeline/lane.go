@@ -96,35 +96,37 @@ func (r *root[T]) run(ctx context.Context, run *runner, a acquired) (err error) 
 	return err
 }
 
-// live is the work of a lane.
-func (l *lane[T]) live(ctx context.Context) error {
-	// Before anything else: the last owner may have died between its commit and
-	// the end of publishing.
+// settled makes visible what the row lists: the last owner may have died between
+// its commit and the end of publishing. If an upload is lost and Config.Repair
+// allows it, the lane goes back to the commit before, or, where the records are
+// gone as well, leaves out what is named in dropped.
+func (l *lane[T]) settled(ctx context.Context) (pub publishing, dropped []string, err error) {
 	l.stats.is("publishing")
-	pub := l.publishing()
-	l.moved.Store(notStalling) // a store that is away is no stall, nor is the search for a lost upload
-	err := pub.run(ctx)
-	l.moved.Store(l.now())
-	var dropped []string
-	switch {
-	case isLost(err) && l.p.cfg.Repair:
-		if dropped, err = l.dropped(ctx, pub, err); err != nil {
-			return err
-		}
-		if dropped != nil {
-			break
-		}
-		fallthrough
-	case l.row.Repair != "" && err == nil:
-		l.moved.Store(notStalling)
+	// A store that is away is no stall, nor is the search for an upload.
+	l.moved.Store(notStalling)
+	defer func() { l.moved.Store(l.now()) }()
+	pub = l.publishing()
+	err = pub.run(ctx)
+	again := l.row.Repair != "" && err == nil // a repair had begun
+	if isLost(err) && l.p.cfg.Repair {
+		dropped, err = l.dropped(ctx, pub, err)
+		again = dropped == nil && err == nil
+	}
+	if again {
 		row, err := pub.repair(ctx)
 		if err != nil {
-			return err
+			return pub, nil, err
 		}
-		l.moved.Store(l.now())
 		l.resume(row)
 		pub = l.publishing()
-	case err != nil:
+	}
+	return pub, dropped, err
+}
+
+// live is the work of a lane.
+func (l *lane[T]) live(ctx context.Context) error {
+	pub, dropped, err := l.settled(ctx)
+	if err != nil {
 		return err
 	}
 	ended := l.row.Ended
