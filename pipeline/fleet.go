@@ -17,7 +17,8 @@ import (
 )
 
 // fleet is what a worker knows of the others and of the shards, from round to
-// round. Only the runner's own goroutine uses it.
+// round. Only the runner's own goroutine uses it, but for told, which is guarded
+// by runner.mu.
 type fleet struct {
 	watch    *balance.Watch
 	listings []source.Listing // of each source, as last asked
@@ -309,6 +310,8 @@ func (r *runner) any() bool {
 
 // tell writes a warning to the log, once.
 func (r *runner) tell(warning string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if !r.fleet.told[warning] && len(r.fleet.told) < maxTold {
 		r.fleet.told[warning] = true
 		r.p.cfg.Log.Warn(warning)

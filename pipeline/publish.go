@@ -86,7 +86,7 @@ func (u publishing) complete(ctx context.Context, skip ...int) error {
 		g.Go(func() error {
 			err := u.one(gctx, pub, up)
 			if isLost(err) {
-				return &lostUpload{i, err}
+				return &lostUploadError{i, err}
 			}
 			return err
 		})
@@ -98,14 +98,14 @@ func (u publishing) complete(ctx context.Context, skip ...int) error {
 	return u.fail("publish", err, "the next owner of the shard publishes what is committed")
 }
 
-// lostUpload says which upload of a list is lost.
-type lostUpload struct {
+// lostUploadError says which upload of a list is lost.
+type lostUploadError struct {
 	n int
 	error
 }
 
 // Unwrap returns the error of its publisher.
-func (e *lostUpload) Unwrap() error { return e.error }
+func (e *lostUploadError) Unwrap() error { return e.error }
 
 // isLost tells an upload that is lost from one that cannot be published now.
 func isLost(err error) bool { return errors.Is(err, sink.ErrLostUpload) }

@@ -77,7 +77,7 @@ func (l *lane[T]) dropped(ctx context.Context, pub publishing, lost error) ([]st
 	var skip []int
 	var out []string
 	for {
-		up, ok := errors.AsType[*lostUpload](lost)
+		up, ok := errors.AsType[*lostUploadError](lost)
 		if !ok {
 			return out, lost // all others are visible
 		}

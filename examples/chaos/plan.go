@@ -114,8 +114,12 @@ func plan(seed uint64, deck []kind, length time.Duration, workers int, lease tim
 			s.worker = 0
 		default:
 			s.service = services()[rng.IntN(3)]
-			// Some are over before the lease is, some are not.
+			// Some are over before the lease is, most are not, and some last longer than a
+			// worker may take to hand a lane over or to stop.
 			s.length = between(lease/4, lease*5/2)
+			if rng.IntN(8) == 0 && s.kind != killCut {
+				s.length = between(lease*5/2, lease*8)
+			}
 		}
 		steps = append(steps, s)
 	}
