@@ -129,8 +129,11 @@ class Lake:
         """Files of a local lake that are staged and never became visible.
 
         A process that is killed inside the making of an upload may leave its
-        description, without bytes, for a day; nobody else may leave anything.
+        description, without bytes, for a day, and one that is killed while it tries
+        whether the folder takes hard links what it tried with; nobody else may leave
+        anything.
         """
         staging = os.path.join(self.root, "_shardlake", "staging")
         names = sorted(os.listdir(staging)) if os.path.isdir(staging) else []
-        return [n for n in names if not (killed and n.endswith(".upload") and n.replace(".upload", ".data") not in names)]
+        remains = [n for n in names if n.endswith(".upload") and n.replace(".upload", ".data") not in names or n.endswith((".probe", ".probe2"))]
+        return [n for n in names if not (killed and n in remains)]
