@@ -22,7 +22,7 @@ func (r *run) figures(v verdict) {
 		by = append(by, fmt.Sprintf("%s %d", k, f.done[k]))
 	}
 	fmt.Printf("chaos: seed %d, %.0f s, %d workers; %d faults (%s), %d passed over; %d records in %d shards, %d of them malformed, %d refused once, %d not known; "+
-		"%d commits, %d files, %d rows; %d acquisitions, %d changes of owner; SIGKILL to next commit %s; SIGTERM to exit %s, with a service cut off %s; "+
+		"%d commits, %d files, %d rows; %d acquisitions, %d changes of owner; SIGKILL to next commit %s; SIGTERM to exit %s, in trouble %s; "+
 		"%d looks, %d checks, %d failed; %d other failures\n",
 		r.seed, time.Since(r.began).Seconds(), r.workers, faults, strings.Join(by, ", "), f.passed,
 		put.acked, lanes, put.malformed, put.refused, put.unknown, commits, v.Files, v.Rows, acquired, changes,

@@ -42,7 +42,7 @@ type fleet struct {
 func (f *fleet) open(workers int, s3 string) error {
 	f.done = map[kind]int{}
 	for i := range workers {
-		s := &slot{fleet: f, index: i, proxies: map[service]*proxy.Proxy{}}
+		s := &slot{fleet: f, index: i, proxies: map[service]*proxy.Proxy{}, trouble: map[service]time.Time{}}
 		f.slots = append(f.slots, s)
 		for svc, target := range map[service]string{toKinesis: f.kinesis, toDynamo: f.dynamo, toS3: s3} {
 			p, err := proxy.Listen(target)
@@ -123,9 +123,8 @@ func (f *fleet) do(ctx context.Context, st step) error {
 	case kill:
 		return f.kill(ctx, s, l, st.length)
 	case killCut:
-		p := s.proxies[st.service]
-		p.Set(st.fault())
-		defer p.Set(proxy.Fault{Mode: proxy.Pass})
+		pass := s.disturb(st.service, st.fault())
+		defer pass()
 		pause(ctx, f.times.commit)
 		if err := l.kill(); err != nil {
 			return err
@@ -135,28 +134,20 @@ func (f *fleet) do(ctx context.Context, st step) error {
 		if !pause(ctx, st.length) {
 			return nil // the run ends
 		}
-		p.Set(proxy.Fault{Mode: proxy.Pass})
+		pass()
 		return s.start()
 	case stop:
 		return f.stop(ctx, s, l, st.length)
 	case stopCut:
-		p := s.proxies[st.service]
-		p.Set(st.fault())
-		defer p.Set(proxy.Fault{Mode: proxy.Pass})
+		pass := s.disturb(st.service, st.fault())
+		defer pass()
 		took, code, err := l.stop(f.times.stop + exitGrace)
-		switch {
-		case code == -1:
-			f.blame("worker %s, whose %s did not answer (%s), had not ended %v after SIGTERM", l.name, st.service, st.fault().Mode, took)
-		case code != 0 && st.service == toKinesis:
-			f.blame("worker %s could commit what it had read when it was stopped, and ended with %d: %s", l.name, code, l.lastLine())
-		}
-		f.mu.Lock()
-		f.cuts = append(f.cuts, took)
-		f.mu.Unlock()
+		// Without Kinesis it can still commit what it has read.
+		f.ended(l, took, code, st.service != toKinesis || s.troubled())
 		if err != nil {
 			return err
 		}
-		p.Set(proxy.Fault{Mode: proxy.Pass})
+		pass()
 		return s.start()
 	case freeze:
 		if err := l.signal(syscall.SIGSTOP); err != nil {
@@ -165,10 +156,9 @@ func (f *fleet) do(ctx context.Context, st step) error {
 		pause(ctx, st.length)
 		return l.signal(syscall.SIGCONT)
 	}
-	p := s.proxies[st.service]
-	p.Set(st.fault())
+	pass := s.disturb(st.service, st.fault())
 	pause(ctx, st.length)
-	p.Set(proxy.Fault{Mode: proxy.Pass})
+	pass()
 	return nil
 }
 
@@ -191,51 +181,58 @@ func (f *fleet) outage(ctx context.Context, st step) {
 	f.done[st.kind]++
 	f.mu.Unlock()
 	f.say("%v", st)
+	var ends []func()
 	for _, s := range f.slots {
-		s.proxies[st.service].Set(st.fault())
+		ends = append(ends, s.disturb(st.service, st.fault()))
 	}
 	pause(ctx, st.length)
-	for _, s := range f.slots {
-		s.proxies[st.service].Set(proxy.Fault{Mode: proxy.Pass})
+	for _, pass := range ends {
+		pass()
 	}
 }
 
-// stop stops a worker in good order, and starts another one after a while.
+// stop stops a worker in good order, and starts another one after a while. One
+// that still waits because of an earlier fault, or has a new one, must end in time.
 func (f *fleet) stop(ctx context.Context, s *slot, l *life, wait time.Duration) error {
-	if err := f.end(l); err != nil {
-		return err
-	}
-	if !pause(ctx, wait) {
-		return nil // the run ends
+	before := s.troubled()
+	took, code, err := l.stop(f.times.stop + exitGrace)
+	f.ended(l, took, code, before || s.troubled())
+	if err != nil || !pause(ctx, wait) {
+		return err // or the run ends
 	}
 	return s.start()
 }
 
-// end stops one worker that nothing disturbs: it must exit with 0, in time.
-func (f *fleet) end(l *life) error {
-	took, code, err := l.stop(f.times.stop + exitGrace)
+// ended judges how a worker ended that was asked to.
+func (f *fleet) ended(l *life, took time.Duration, code int, troubled bool) {
 	f.mu.Lock()
-	f.exits = append(f.exits, took)
+	if troubled {
+		f.cuts = append(f.cuts, took)
+	} else {
+		f.exits = append(f.exits, took)
+	}
 	f.mu.Unlock()
 	switch {
 	case code == -1:
 		f.blame("worker %s had not ended %v after SIGTERM", l.name, took)
-	case code != 0:
+	case code != 0 && !troubled:
 		f.blame("worker %s was stopped in good order and ended with %d after %v: %s", l.name, code, took.Round(time.Millisecond), l.lastLine())
 	}
-	return err
 }
 
-// endAll stops all workers at once.
+// endAll stops all workers at once, when nothing has disturbed them for a while.
 func (f *fleet) endAll() error {
 	errs := make(chan error, len(f.slots))
 	for _, s := range f.slots {
 		go func() {
-			if l := s.current(); l != nil {
-				errs <- f.end(l)
+			l := s.current()
+			if l == nil {
+				errs <- nil
 				return
 			}
-			errs <- nil
+			took, code, err := l.stop(f.times.stop + exitGrace)
+			f.ended(l, took, code, false)
+			errs <- err
 		}()
 	}
 	var all []error

@@ -25,10 +25,41 @@ type slot struct {
 	index   int
 	proxies map[service]*proxy.Proxy
 
-	mu    sync.Mutex
-	busy  bool // a fault is being done to it
-	lives int
-	life  *life // nil between two processes
+	mu      sync.Mutex
+	busy    bool // a fault is being done to it
+	lives   int
+	life    *life                 // nil between two processes
+	trouble map[service]time.Time // until when it may wait for a service because of a fault
+}
+
+// longestWait bounds the waits of a worker between two tries of a call.
+const longestWait = 20 * time.Second
+
+// disturb begins a fault of the way to a service and returns what ends it. A worker
+// whose calls failed waits for about as long as they did before it tries again.
+func (s *slot) disturb(svc service, f proxy.Fault) (end func()) {
+	began := time.Now()
+	s.proxies[svc].Set(f)
+	s.wait(svc, began.Add(longestWait))
+	return sync.OnceFunc(func() {
+		s.proxies[svc].Set(proxy.Fault{Mode: proxy.Pass})
+		s.wait(svc, time.Now().Add(min(longestWait, 2*time.Since(began))))
+	})
+}
+
+// wait notes until when the worker may wait for a service.
+func (s *slot) wait(svc service, until time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.trouble[svc] = until
+}
+
+// troubled tells whether a fault may still keep the worker from committing.
+func (s *slot) troubled() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	return now.Before(s.trouble[toS3]) || now.Before(s.trouble[toDynamo])
 }
 
 // life is one process of a slot.
