@@ -10,7 +10,9 @@
 // The permissions that it needs on the bucket: s3:PutObject,
 // s3:AbortMultipartUpload, s3:ListMultipartUploadParts and s3:GetObject on its
 // objects, s3:ListBucket and s3:ListBucketMultipartUploads on itself, and with
-// SSE-KMS kms:GenerateDataKey and kms:Decrypt on the key.
+// SSE-KMS kms:GenerateDataKey and kms:Decrypt on the key. s3:DeleteObject is needed
+// for what lies below _shardlake/ if the store keeps large lease rows, and on all
+// objects where a commit is to be repaired (pipeline.Config.Repair).
 package s3
 
 import (
