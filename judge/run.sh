@@ -14,7 +14,7 @@
 #                    named is not run, and says so.
 #   JUDGE_KEEP       1 keeps the lakes in .judge/run for a look
 #   CHAOS_SECONDS    how long the case chaos disturbs its fleet: 120 by default
-#   CHAOS_SEED       of what it does: drawn by default
+#   CHAOS_SEED       of what it does: 1 by default, 0 to draw it
 #
 # Tools and servers are installed into .judge (scripts/venv.sh, scripts/servers.sh). Needs Go, Python 3.10,
 # node 20 with npm, curl, and cargo with a C compiler for ferrokinesis. Everything listens on 127.0.0.1.
@@ -198,7 +198,7 @@ run() {
     dynamo-suite) dynamo_suite "$1" ;;
     # A fleet of processes. Volume on one server; the other one names the children of a shard that has ended, as the
     # service does, and takes a few records a second.
-    chaos) chaos "$1" -kinesis "$FERROKINESIS_ENDPOINT" -dynamodb "$MINISTACK_ENDPOINT" -for "${CHAOS_SECONDS:-120}s" -seed "${CHAOS_SEED:-0}" ;;
+    chaos) chaos "$1" -kinesis "$FERROKINESIS_ENDPOINT" -dynamodb "$MINISTACK_ENDPOINT" -for "${CHAOS_SECONDS:-120}s" -seed "${CHAOS_SEED:-1}" ;;
     chaos-kinesislocal) chaos "$1" -kinesis "$KINESISLOCAL_ENDPOINT" -dynamodb "$DYNALITE_ENDPOINT" -for 60s -rate 8 ;;
     self-check) self_check "$1" ;;
     *) die "unknown case $1: judge/run.sh list" ;;

@@ -139,7 +139,7 @@ func (c *cloud) start(change func(*pipeline.Config)) *task {
 	creds := s3test.AnyCredentials()
 	lake := s3.Bucket(s3.Config{Bucket: "lake", Region: "us-east-1", Endpoint: "https://s3.example.com", Credentials: creds, HTTPClient: mortal{t, c.s3.Client()}})
 	cfg := pipeline.Config{CommitEvery: 10 * time.Second, Leases: dynamo.Table(dynamo.Config{
-		Table: "clicks", Region: "us-east-1", Credentials: creds, HTTPClient: mortal{t, c.dynamo.Client()}})}
+		Table: "clicks", Region: "us-east-1", Credentials: creds, HTTPClient: mortal{t, c.dynamo.Client()}, Large: lake})}
 	if change != nil {
 		change(&cfg)
 	}
