@@ -129,10 +129,11 @@ func interrupted(ctx context.Context, lake string, err error) error {
 	return fmt.Errorf("interrupted; the files in %s are whole, and hold what was committed until now", show(lake))
 }
 
-// show makes a path short where it can be.
+// show makes a path short where that works from elsewhere too: make runs the demo
+// in its own folder.
 func show(path string) string {
 	if wd, err := os.Getwd(); err == nil {
-		if rel, err := filepath.Rel(wd, path); err == nil && len(rel) < len(path) {
+		if rel, err := filepath.Rel(wd, path); err == nil && filepath.IsLocal(rel) {
 			return rel
 		}
 	}
