@@ -26,13 +26,14 @@ type fleet struct {
 	fresh    bool              // listings are younger than the rows read last
 	known    map[string]string // lanes that were listed or had a row then
 	begun    map[int]bool      // sources of which a lane has ever been acquired
+	holes    map[int]int       // rounds for which a source has had a hole
 	told     map[string]bool   // warnings that are in the log already
 }
 
 func newFleet(p *Pipeline) (*fleet, error) {
 	w, err := balance.New(p.cfg.Owner, balance.Options{LeaseTime: p.cfg.LeaseTime, HandOver: p.cfg.HandOver,
 		MaxLanes: p.cfg.MaxLanes, Alone: !p.cfg.Leases.Shared()})
-	return &fleet{watch: w, begun: map[int]bool{}, told: map[string]bool{}}, err
+	return &fleet{watch: w, begun: map[int]bool{}, holes: map[int]int{}, told: map[string]bool{}}, err
 }
 
 // listedLane is a lane of a listing with the source that lists it.
@@ -79,6 +80,9 @@ type work struct {
 	busy    bool
 }
 
+// holeRounds is how many rounds a hole in the hash space may stay before it is told.
+const holeRounds = 3
+
 // decide finds out which lanes may run, and makes rows that are missing.
 func (r *runner) decide(ctx context.Context, rows []lease.Row) (w work, err error) {
 	// Not for ever: a list may be older than the rows that were just made.
@@ -104,6 +108,12 @@ func (r *runner) decide(ctx context.Context, rows []lease.Row) (w work, err erro
 			}
 			for _, warning := range d.Warnings {
 				r.tell(warning)
+			}
+			// One that a listing shows which is a little behind goes away by itself.
+			if r.fleet.holes[i]++; len(d.Holes) == 0 {
+				r.fleet.holes[i] = 0
+			} else if r.fleet.holes[i] > holeRounds {
+				r.tell(fmt.Sprintf("no lane of %s reads the hash keys %v to %v: what is written there is not read", l.Name, d.Holes[0].From, d.Holes[0].To))
 			}
 			for _, row := range d.Create {
 				if err := r.p.cfg.Leases.Create(ctx, row); err != nil {
