@@ -1,8 +1,3 @@
-// Package codec turns the payload of a record into a row. A codec is any function
-// of the form func(*shardlake.Record) (T, error); it is passed to a source as it
-// stands, without type argument:
-//
-//	kinesis.Source(cfg, codec.JSON, Click.when)
 package codec
 
 import (
@@ -28,7 +23,9 @@ import (
 // must match in case. A lone surrogate escape becomes U+FFFD. Numbers that land
 // in an any come as json.Number with all their digits; in a float64 field they
 // are rounded as any float is.
-func JSON[T any](r *shardlake.Record) (v T, err error) {
+func JSON[T any]() (Decoder[T], error) { return function[T](document[T]), nil }
+
+func document[T any](r *shardlake.Record) (v T, err error) {
 	data := bytes.TrimPrefix(r.Data, bom)
 	if !utf8.Valid(data) {
 		return v, shardlake.Reject(errors.New("json: the payload is not UTF-8"))

@@ -33,6 +33,21 @@ type event struct {
 	Exact jsonv1.Number  `json:"exact"`
 }
 
+// one decodes one record.
+func one[T any](t *testing.T, c func() (codec.Decoder[T], error), r *shardlake.Record) (T, error) {
+	t.Helper()
+	d, err := c()
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := make([]T, 1)
+	n, err := d.Decode(t.Context(), []shardlake.Record{*r}, rows)
+	if (n == 1) != (err == nil) {
+		t.Fatalf("%d rows, %v", n, err)
+	}
+	return rows[0], err
+}
+
 // settle decodes one payload as a lane does: a row, or else a dead letter. An
 // error of any other kind would stop the lane.
 func settle[T any](t *testing.T, data []byte) (row T, dead *shardlake.DeadLetter) {
@@ -44,7 +59,7 @@ func settle[T any](t *testing.T, data []byte) (row T, dead *shardlake.DeadLetter
 	defer env.Close()
 	r := &shardlake.Record{Pos: shardlake.Position{Seq: "1"}, Data: data}
 	before := string(data)
-	row, err := codec.JSON[T](r)
+	row, err := one(t, codec.JSON[T], r)
 	if err != nil {
 		if !reflect.ValueOf(&row).Elem().IsZero() {
 			t.Errorf("a refused payload leaves the row %.200v", fmt.Sprint(row))
@@ -312,18 +327,29 @@ func ExampleJSON() {
 		Page string         `json:"page"`
 		More map[string]any `json:"more"`
 	}
-	decode := codec.JSON[click]
+	decode, err := codec.JSON[click]()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	var records []shardlake.Record
 	for _, payload := range []string{
 		`{"user":9007199254740993,"page":"/","more":{"order":12345678901234567890}}`,
 		`{"user":1.5}`,
 		`{"user":1}{"user":2}`,
 	} {
-		c, err := decode(&shardlake.Record{Data: []byte(payload)})
+		records = append(records, shardlake.Record{Data: []byte(payload)})
+	}
+	for rows := make([]click, len(records)); len(records) > 0; {
+		n, err := decode.Decode(context.Background(), records, rows[:len(records)])
+		for _, c := range rows[:n] {
+			fmt.Println(c.User, c.Page, c.More["order"])
+		}
 		if err != nil {
 			fmt.Println(err)
-			continue
+			n++ // the one that is refused
 		}
-		fmt.Println(c.User, c.Page, c.More["order"])
+		records = records[n:]
 	}
 	// Output:
 	// 9007199254740993 / 12345678901234567890

@@ -52,13 +52,15 @@ type lane[T any] struct {
 	attempt  shardlake.Attempt // of the next one
 	in       shardlake.Emit[T]
 	dead     shardlake.Emit[shardlake.DeadLetter] // nil if written nowhere
-	batch    shardlake.Batch[T]                   // re-used
-	pos      shardlake.Position                   // everything up to here is pushed
-	arrived  shardlake.Instant                    // of the record at pos
-	high     shardlake.Instant                    // watermark at pos
-	floors   []floor                              // of the parents, where above high
-	since    int                                  // records since the last commit
-	decoding int                                  // index of the record being decoded, -1 for none
+	decoder  source.Decoder[T]
+	batch    shardlake.Batch[T]  // re-used
+	times    []shardlake.Instant // of the batch's rows while they are decoded
+	pos      shardlake.Position  // everything up to here is pushed
+	arrived  shardlake.Instant   // of the record at pos
+	high     shardlake.Instant   // watermark at pos
+	floors   []floor             // of the parents, where above high
+	since    int                 // records since the last commit
+	decoding int                 // index in batch.Records of the record being decoded, -1 for none
 
 	chunks    chan fetched // from the fetcher
 	published chan error   // the answer of the publishing under way; nil if none is

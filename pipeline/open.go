@@ -30,8 +30,13 @@ func (l *lane[T]) open(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	l.in, err = l.node.open(&l.opening)
-	return err
+	if l.in, err = l.node.open(&l.opening); err != nil {
+		return err
+	}
+	if l.decoder, err = l.src.Decoder(); err != nil {
+		return l.fail("decode", err, "")
+	}
+	return nil
 }
 
 // close ends the lane's goroutines and gives up what is not sealed. A panic that

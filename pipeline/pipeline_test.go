@@ -212,11 +212,13 @@ func TestPanicsBecomeErrors(t *testing.T) {
 
 type panicky struct{ *source.Slices[int] }
 
-func (s panicky) Decode(r *shardlake.Record, row *int) (shardlake.Instant, error) {
-	if r.Pos.Seq == "2" {
+func (s panicky) Decoder() (source.Decoder[int], error) { return s, nil }
+
+func (s panicky) Decode(ctx context.Context, records []shardlake.Record, rows []int, times []shardlake.Instant) (int, error) {
+	if slices.ContainsFunc(records, func(r shardlake.Record) bool { return r.Pos.Seq == "2" }) {
 		panic("boom")
 	}
-	return s.Slices.Decode(r, row)
+	return s.Slices.Decode(ctx, records, rows, times)
 }
 
 type badFetch struct{ *source.Slices[int] }

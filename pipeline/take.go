@@ -2,7 +2,6 @@ package pipeline
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"unsafe"
 
@@ -100,6 +99,9 @@ func (l *lane[T]) take(ctx context.Context, c fetched) error {
 		}
 		recs = recs[n:]
 	}
+	if l.pos.Compare(c.Through) < 0 && !c.Through.IsStart() {
+		l.pos = c.Through
+	}
 	if len(c.Records) == 0 {
 		if l.since == 0 && l.published == nil && c.Tip > 0 {
 			l.tip.Store(int64(c.Tip)) // all that was read is committed
@@ -114,41 +116,20 @@ func (l *lane[T]) take(ctx context.Context, c fetched) error {
 	return nil
 }
 
-// push decodes records into one batch and stamps watermarks.
+// push decodes records into one batch, stamps watermarks, and sends it through
+// the stages.
 func (l *lane[T]) push(ctx context.Context, recs []shardlake.Record) error {
-	b := &l.batch
-	if cap(b.Rows) < len(recs) {
-		b.Rows, b.Origins = make([]T, len(recs)), make([]shardlake.Origin, len(recs))
+	if err := l.decodeBatch(ctx, recs); err != nil {
+		return err
 	}
-	// Rows are decoded into their place: a wide row is not copied once more.
-	b.Rows, b.Origins, b.Records = b.Rows[:len(recs)], b.Origins[:len(recs)], recs
-	n, bytes := 0, 0
-	for i := range recs {
-		r := &recs[i]
-		l.decoding = i
-		at, err := l.root.src.Decode(r, &b.Rows[n])
-		if err == nil && (at < shardlake.MinEventTime || at > shardlake.MaxEventTime) {
-			err = shardlake.Reject(errors.New("its event time lies outside of the years 0 to 9999"))
-		}
-		if err == nil {
-			l.high = max(l.high, at)
-			b.Origins[n] = shardlake.Origin{Time: at, Record: int32(i)}
-			n++
-		}
-		r.Watermark = l.reached(r)
-		if err != nil {
-			if err := l.env.Settle(ctx, "decode", r, err); err != nil {
-				return err
-			}
-		}
-		bytes += len(r.Data)
-	}
-	l.decoding = -1
-	b.Rows, b.Origins = b.Rows[:n], b.Origins[:n]
-	if n > 0 {
-		if err := l.in.Push(ctx, *b); err != nil {
+	if len(l.batch.Rows) > 0 {
+		if err := l.in.Push(ctx, l.batch); err != nil {
 			return l.fail("behind", err, "")
 		}
+	}
+	bytes := 0
+	for i := range recs {
+		bytes += len(recs[i].Data)
 	}
 	last := &recs[len(recs)-1]
 	l.pos, l.arrived, l.since = last.Pos, last.Arrived, l.since+len(recs)

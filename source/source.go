@@ -32,13 +32,25 @@ type Source[T any] interface {
 	// Open makes the fetcher of one lane, which reads what follows the given
 	// start. It does no I/O: the first Fetch may.
 	Open(lane Lane, from Start) (Fetcher, error)
-	// Decode makes the row of one record in the place given, and tells when it
-	// happened. The place may hold an earlier row: assign all of it. (A wide row
-	// that is returned is copied once more, which costs as much as a stage.) Its
-	// error is an answer like that of a stage: shardlake.ErrSkip,
-	// shardlake.Reject, or stop; the row is then not used. It must be safe for
-	// concurrent use: all lanes share it. The row may share memory with the record.
-	Decode(r *shardlake.Record, row *T) (shardlake.Instant, error)
+	// Decoder makes what turns the records of one lane into rows. It does no I/O.
+	// An error is a mistake of configuration; it ends the run.
+	Decoder() (Decoder[T], error)
+}
+
+// Decoder makes rows of the records of one lane. One goroutine uses it.
+type Decoder[T any] interface {
+	// Decode makes rows[i] of records[i], and tells in times[i] when it happened,
+	// one after another until a record gives no row: n is how many did. The error
+	// is about records[n] and nil if, and only if, there is no such record. It is an
+	// answer like that of a stage: shardlake.ErrSkip, shardlake.Reject, or stop. The
+	// three slices are of one length, at least 1; the lane calls again with what
+	// follows records[n].
+	//
+	// The places may hold earlier rows: assign all of each. (A wide row that is
+	// returned is copied once more, which costs as much as a stage.) A row may share
+	// memory with its record. If Decode panics, the records are decoded again, one
+	// at a time, to find the one that did it.
+	Decode(ctx context.Context, records []shardlake.Record, rows []T, times []shardlake.Instant) (n int, err error)
 }
 
 // Keeper is a Source that keeps records for a limited time.
@@ -128,6 +140,9 @@ type Fetcher interface {
 // Chunk is one answer of a Fetcher.
 type Chunk struct {
 	Records []shardlake.Record
+	// Through is where the chunk ends, if that is beyond the last of Records: what
+	// lies between gave no record, like an aggregate that holds none.
+	Through shardlake.Position
 	// Bytes is the memory that Records keep alive, for the task's budget; 0 lets
 	// the lane add up the payloads.
 	Bytes int64

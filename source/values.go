@@ -81,21 +81,28 @@ func (s *Slices[T]) Open(lane Lane, from Start) (Fetcher, error) {
 	return nil, fmt.Errorf("source.Values: no lane %q", lane.ID)
 }
 
-// Decode finds the row that a record of this source stands for, the very value
-// that was given to it. It refuses a record of another source.
-func (s *Slices[T]) Decode(r *shardlake.Record, row *T) (at shardlake.Instant, _ error) {
-	if len(r.Data) != 8 {
-		return 0, fmt.Errorf("source.Values: not my record: %v", r.Pos)
+// Decoder gives s itself.
+func (s *Slices[T]) Decoder() (Decoder[T], error) { return s, nil }
+
+// Decode finds the rows that records of this source stand for, the very values
+// that were given to it. It refuses a record of another source.
+func (s *Slices[T]) Decode(_ context.Context, records []shardlake.Record, rows []T, times []shardlake.Instant) (int, error) {
+	for k := range records {
+		r := &records[k]
+		if len(r.Data) != 8 {
+			return k, fmt.Errorf("source.Values: not my record: %v", r.Pos)
+		}
+		lane, i := int(r.Data[0])|int(r.Data[1])<<8|int(r.Data[2])<<16, int(r.Data[3])|int(r.Data[4])<<8|int(r.Data[5])<<16|int(r.Data[6])<<24|int(r.Data[7])<<32
+		if lane >= len(s.lanes) || i < 0 || i >= len(s.lanes[lane]) {
+			return k, fmt.Errorf("source.Values: not my record: %v", r.Pos)
+		}
+		rows[k] = s.lanes[lane][i]
+		times[k] = 0
+		if s.time != nil {
+			times[k] = shardlake.At(s.time(rows[k]))
+		}
 	}
-	lane, i := int(r.Data[0])|int(r.Data[1])<<8|int(r.Data[2])<<16, int(r.Data[3])|int(r.Data[4])<<8|int(r.Data[5])<<16|int(r.Data[6])<<24|int(r.Data[7])<<32
-	if lane >= len(s.lanes) || i < 0 || i >= len(s.lanes[lane]) {
-		return 0, fmt.Errorf("source.Values: not my record: %v", r.Pos)
-	}
-	*row = s.lanes[lane][i]
-	if s.time != nil {
-		at = shardlake.At(s.time(*row))
-	}
-	return at, nil
+	return len(records), nil
 }
 
 type slicesFetcher[T any] struct {

@@ -46,13 +46,21 @@ func drain[T any](t *testing.T, s source.Source[T], lane string, after shardlake
 
 func decode[T any](t *testing.T, s source.Source[T], records []shardlake.Record) (rows []T) {
 	t.Helper()
-	for i := range records {
-		var v T
-		_, err := s.Decode(&records[i], &v)
+	rows = make([]T, len(records))
+	d, err := s.Decoder()
+	check(t, err)
+	_, err = d.Decode(t.Context(), records, rows, make([]shardlake.Instant, len(records)))
+	if len(records) > 0 {
 		check(t, err)
-		rows = append(rows, v)
 	}
 	return rows
+}
+
+func decodeOne[T any](d source.Decoder[T], r shardlake.Record, row *T) (shardlake.Instant, error) {
+	rows, times := make([]T, 1), make([]shardlake.Instant, 1)
+	_, err := d.Decode(context.Background(), []shardlake.Record{r}, rows, times)
+	*row = rows[0]
+	return times[0], err
 }
 
 func TestValuesResumeAtEveryPosition(t *testing.T) {
@@ -166,13 +174,13 @@ func TestValuesKeyAndTime(t *testing.T) {
 		lane := "values-" + strconv.Itoa(n)
 		records, _ := drain(t, plain, lane, shardlake.Position{})
 		for _, r := range records {
-			if at, err := plain.Decode(&r, new(row)); r.Key != strconv.Itoa(n) || at != 0 || err != nil {
+			if at, err := decodeOne(plain, r, new(row)); r.Key != strconv.Itoa(n) || at != 0 || err != nil {
 				t.Errorf("by default: key %q at %v, %v", r.Key, at, err)
 			}
 		}
 		records, _ = drain(t, full, lane, shardlake.Position{})
 		for i, r := range records {
-			if at, err := full.Decode(&r, new(row)); r.Key != rows[i].user || at != shardlake.At(rows[i].at) || err != nil {
+			if at, err := decodeOne(full, r, new(row)); r.Key != rows[i].user || at != shardlake.At(rows[i].at) || err != nil {
 				t.Errorf("key %q at %v, %v; want %v", r.Key, at, err, rows[i])
 			}
 		}
@@ -205,7 +213,7 @@ func TestValuesForeignRecordIsRefused(t *testing.T) {
 	s := source.Values(1, 2)
 	for _, data := range []string{"", "{}", "12345678", "\x01\x00\x00\x00\x00\x00\x00\x00", "\x00\x00\x00\x02\x00\x00\x00\x00", "\xff\xff\xff\xff\xff\xff\xff\xff", "\x00\x00\x00\x00\x00\x00\x00\x00\x00"} {
 		var v int
-		if _, err := s.Decode(&shardlake.Record{Data: []byte(data)}, &v); err == nil {
+		if _, err := decodeOne(s, shardlake.Record{Data: []byte(data)}, &v); err == nil {
 			t.Errorf("record %q: row %v", data, v)
 		}
 	}
@@ -252,7 +260,7 @@ func ExampleValues() {
 	}
 	for _, r := range c.Records {
 		var o order
-		at, err := s.Decode(&r, &o)
+		at, err := decodeOne(s, r, &o)
 		fmt.Println(r.Pos, r.Key, o.ID, at, err)
 	}
 	_, err = f.Fetch(context.Background())

@@ -54,14 +54,20 @@ func (s *simSource[T]) Open(l source.Lane, from source.Start) (source.Fetcher, e
 	return &simFetcher{p: s.p, lane: l.ID, after: from.After}, nil
 }
 
-// Decode finds the row that a record stands for.
-func (s *simSource[T]) Decode(r *shardlake.Record, row *T) (shardlake.Instant, error) {
-	i, err := strconv.Atoi(string(r.Data))
-	if err != nil || i < 0 || i >= len(s.rows) {
-		return 0, fmt.Errorf("pipelinetest: not a record of this stream: %q", r.Data)
+// Decoder gives s itself.
+func (s *simSource[T]) Decoder() (source.Decoder[T], error) { return s, nil }
+
+// Decode finds the rows that records stand for.
+func (s *simSource[T]) Decode(_ context.Context, records []shardlake.Record, rows []T, times []shardlake.Instant) (int, error) {
+	for k := range records {
+		i, err := strconv.Atoi(string(records[k].Data))
+		if err != nil || i < 0 || i >= len(s.rows) {
+			return k, fmt.Errorf("pipelinetest: not a record of this stream: %q", records[k].Data)
+		}
+		rows[k] = s.rows[i]
+		times[k] = shardlake.At(s.at(rows[k]))
 	}
-	*row = s.rows[i]
-	return shardlake.At(s.at(*row)), nil
+	return len(records), nil
 }
 
 type simFetcher struct {

@@ -228,7 +228,7 @@ func TestPacing(t *testing.T) {
 		p := pipeline.New(pipeline.Config{Memory: 64 << 20})
 		n := 0
 		cfg := config(srv)
-		src := kinesis.Source(cfg, func(r *shardlake.Record) (click, error) { n++; return click{}, nil }, nil)
+		src := kinesis.Source(cfg, codec.Func(func(r *shardlake.Record) (click, error) { n++; return click{}, nil }), nil)
 		p.Read(src).Into(sink.Discard[click]{})
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
@@ -277,14 +277,14 @@ func TestLargeRecords(t *testing.T) {
 		}
 		var mu sync.Mutex
 		n := 0
-		src := kinesis.Source(config(srv), func(r *shardlake.Record) (click, error) {
+		src := kinesis.Source(config(srv), codec.Func(func(r *shardlake.Record) (click, error) {
 			mu.Lock()
 			defer mu.Unlock()
 			if len(r.Data) == len(big) {
 				n++
 			}
 			return click{}, nil
-		}, nil)
+		}), nil)
 		p := pipeline.New(pipeline.Config{Memory: 64 << 20})
 		p.Read(src).Into(sink.Discard[click]{})
 		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)

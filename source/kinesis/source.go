@@ -1,6 +1,7 @@
 package kinesis
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"sync"
@@ -9,10 +10,11 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
 
 	"github.com/shardlake/shardlake"
+	"github.com/shardlake/shardlake/codec"
 	"github.com/shardlake/shardlake/source"
 )
 
-// Source reads a stream. The codec makes a row of a record, as codec.JSON does;
+// Source reads a stream. The codec makes rows of records, as codec.JSON does;
 // when tells a row's event time. The row's type comes from when; with a nil when,
 // event time is the time of arrival, and the codec needs its type written:
 //
@@ -20,14 +22,14 @@ import (
 //	kinesis.Source(kinesis.Config{Stream: "clicks"}, codec.JSON[Click], nil)
 //
 // It makes no connection before it is run.
-func Source[T any](cfg Config, codec func(*shardlake.Record) (T, error), when func(T) time.Time) source.Source[T] {
+func Source[T any](cfg Config, codec func() (codec.Decoder[T], error), when func(T) time.Time) source.Source[T] {
 	return &stream[T]{reader: reader{cfg: cfg.withDefaults()}, codec: codec, when: when}
 }
 
 // stream is the typed half of a source; reader is all that talks to the service.
 type stream[T any] struct {
 	reader
-	codec func(*shardlake.Record) (T, error)
+	codec func() (codec.Decoder[T], error)
 	when  func(T) time.Time
 }
 
@@ -51,30 +53,50 @@ type about struct {
 // identity tells apart a stream and another one made later under its name.
 func (a about) identity() string { return fmt.Sprintf("%s@%d", a.arn, a.created.UnixMilli()) }
 
+var errNoCodec = errors.New("kinesis: the source has no codec: pass one, like codec.JSON")
+
 // Check reports mistakes of configuration.
 func (s *stream[T]) Check() error {
 	err := s.cfg.validate()
 	if s.codec == nil {
-		err = errors.Join(err, errors.New("kinesis: the source has no codec: pass one, like codec.JSON"))
+		err = errors.Join(err, errNoCodec)
 	}
 	return err
 }
 
-// Decode makes the row of a record.
-func (s *stream[T]) Decode(r *shardlake.Record, row *T) (_ shardlake.Instant, err error) {
-	*row, err = s.codec(r)
-	if err != nil || s.when == nil {
-		return r.Arrived, err
+// Decoder makes a decoder of the codec and the time function.
+func (s *stream[T]) Decoder() (source.Decoder[T], error) {
+	if s.codec == nil {
+		return nil, errNoCodec
 	}
-	t := s.when(*row)
-	// UnixMicro wraps silently far out; the lane refuses anything near that.
-	switch y := t.Year(); {
-	case y < 0:
-		return shardlake.MinEventTime - 1, nil
-	case y > 9999:
-		return shardlake.MaxEventTime + 1, nil
+	c, err := s.codec()
+	return &decoder[T]{c, s.when}, err
+}
+
+type decoder[T any] struct {
+	codec codec.Decoder[T]
+	when  func(T) time.Time
+}
+
+func (d *decoder[T]) Decode(ctx context.Context, records []shardlake.Record, rows []T, times []shardlake.Instant) (int, error) {
+	n, err := d.codec.Decode(ctx, records, rows)
+	for i := range n {
+		if d.when == nil {
+			times[i] = records[i].Arrived
+			continue
+		}
+		t := d.when(rows[i])
+		// UnixMicro wraps silently far out; the lane refuses anything near that.
+		switch y := t.Year(); {
+		case y < 0:
+			times[i] = shardlake.MinEventTime - 1
+		case y > 9999:
+			times[i] = shardlake.MaxEventTime + 1
+		default:
+			times[i] = shardlake.At(t)
+		}
 	}
-	return shardlake.At(t), nil
+	return n, err
 }
 
 // Open makes the fetcher of a shard.
