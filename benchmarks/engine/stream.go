@@ -34,10 +34,19 @@ func (s inMemory) Open(source.Lane, source.Start) (source.Fetcher, error) {
 	return &inMemoryFetcher{rest: s.recs}, nil
 }
 
-func (inMemory) Decode(r *shardlake.Record, row *Click) (shardlake.Instant, error) {
-	var err error
-	*row, err = codec.JSON[Click](r)
-	return shardlake.At(row.Time), err
+func (inMemory) Decoder() (source.Decoder[Click], error) {
+	d, err := codec.JSON[Click]()
+	return decoder{d}, err
+}
+
+type decoder struct{ codec.Decoder[Click] }
+
+func (d decoder) Decode(ctx context.Context, records []shardlake.Record, rows []Click, times []shardlake.Instant) (int, error) {
+	n, err := d.Decoder.Decode(ctx, records, rows)
+	for i := range n {
+		times[i] = shardlake.At(rows[i].Time)
+	}
+	return n, err
 }
 
 // chunk is how many records come at once: the most that GetRecords gives, as it

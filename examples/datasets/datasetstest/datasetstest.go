@@ -17,6 +17,7 @@ import (
 	"github.com/hamba/avro/v2/ocf"
 
 	"github.com/shardlake/shardlake"
+	"github.com/shardlake/shardlake/codec"
 	"github.com/shardlake/shardlake/examples/datasets"
 	"github.com/shardlake/shardlake/pipeline"
 	"github.com/shardlake/shardlake/sink/dir"
@@ -24,27 +25,35 @@ import (
 )
 
 // Decode reads rows from records, all of which must be good.
-func Decode[T any](t *testing.T, decode func(*shardlake.Record) (T, error), records ...string) []T {
+func Decode[T any](t *testing.T, c func() (codec.Decoder[T], error), records ...string) []T {
 	t.Helper()
 	rows := make([]T, len(records))
 	for i, r := range records {
 		var err error
-		if rows[i], err = decode(&shardlake.Record{Data: []byte(r)}); err != nil {
+		if rows[i], err = decode(t, c, r); err != nil {
 			t.Fatalf("%s: %v", r, err)
 		}
 	}
 	return rows
 }
 
+func decode[T any](t *testing.T, c func() (codec.Decoder[T], error), record string) (T, error) {
+	t.Helper()
+	d, err := c()
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := make([]T, 1)
+	_, err = d.Decode(t.Context(), []shardlake.Record{{Pos: shardlake.Position{Seq: "1"}, Data: []byte(record)}}, rows)
+	return rows[0], err
+}
+
 // Refuses asserts that each record is answered with shardlake.Reject: it must
 // become a dead letter, and not stop the lane.
-func Refuses[T any](t *testing.T, decode func(*shardlake.Record) (T, error), records ...string) {
+func Refuses[T any](t *testing.T, c func() (codec.Decoder[T], error), records ...string) {
 	t.Helper()
-	env := shardlake.NewEnv(t.Context(), shardlake.Host{Source: "test", Lane: "test"})
-	t.Cleanup(env.Close)
 	for _, r := range records {
-		rec := &shardlake.Record{Pos: shardlake.Position{Seq: "1"}, Data: []byte(r)}
-		v, err := decode(rec)
+		v, err := decode(t, c, r)
 		switch {
 		case err == nil:
 			t.Errorf("%q was taken as %+v", r, v)

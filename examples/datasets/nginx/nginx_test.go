@@ -18,7 +18,7 @@ func snapshot(timestamp, upstreams string) string {
 }
 
 func TestPipeline(t *testing.T) {
-	rows := datasetstest.Decode(t, nginx.Decode,
+	rows := datasetstest.Decode(t, nginx.Codec,
 		snapshot("1446249499322", `{"trac-backend":{"peers":[`+peer+`,`+checked+`],"keepalive":0},"a":{"peers":[`+checked+`],"keepalive":1}}`),
 		snapshot("1446249600000", `{"a":{"peers":[],"keepalive":0}}`))
 	lake := datasetstest.Run(t, nginx.Build, nginx.Snapshot.When, rows...)
@@ -37,5 +37,5 @@ func TestPipeline(t *testing.T) {
 }
 
 func TestWhatIsNoSnapshotIsRefused(t *testing.T) {
-	datasetstest.Refuses(t, nginx.Decode, ``, `{}`, `{"timestamp":1}`, snapshot(`"1"`, `{}`), snapshot(`1`, `[]`), snapshot(`1`, `{"a":{"peers":[1]}}`), snapshot(`1`, `null`))
+	datasetstest.Refuses(t, nginx.Codec, ``, `{}`, `{"timestamp":1}`, snapshot(`"1"`, `{}`), snapshot(`1`, `[]`), snapshot(`1`, `{"a":{"peers":[1]}}`), snapshot(`1`, `null`))
 }

@@ -190,17 +190,16 @@ type StreamPeer struct {
 	Selected      int64        `json:"selected"`
 }
 
-// Decode reads a snapshot from JSON.
-func Decode(r *shardlake.Record) (Snapshot, error) {
-	type snapshot struct {
-		Snapshot
-		Timestamp     *int64 `json:"timestamp"` // epoch milliseconds
-		LoadTimestamp *int64 `json:"load_timestamp"`
-	}
-	in, err := codec.JSON[snapshot](r)
-	if err != nil {
-		return Snapshot{}, err
-	}
+// Codec reads snapshots from JSON.
+func Codec() (codec.Decoder[Snapshot], error) { return codec.Map(codec.JSON[document], document.row)() }
+
+type document struct {
+	Snapshot
+	Timestamp     *int64 `json:"timestamp"` // epoch milliseconds
+	LoadTimestamp *int64 `json:"load_timestamp"`
+}
+
+func (in document) row() (Snapshot, error) {
 	if in.Timestamp == nil || in.LoadTimestamp == nil || in.Address == "" || in.ServerZones == nil || in.Upstreams == nil {
 		return Snapshot{}, shardlake.Reject(errors.New("not a snapshot: timestamp, load_timestamp, address, server_zones or upstreams is missing"))
 	}

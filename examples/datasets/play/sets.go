@@ -1,11 +1,13 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"time"
 
 	"github.com/shardlake/shardlake"
+	"github.com/shardlake/shardlake/codec"
 	"github.com/shardlake/shardlake/examples/datasets"
 	"github.com/shardlake/shardlake/examples/datasets/nginx"
 	"github.com/shardlake/shardlake/examples/datasets/quakes"
@@ -37,15 +39,20 @@ type keyed interface {
 }
 
 // of forgets the type of a set's rows.
-func of[T keyed](decode func(*shardlake.Record) (T, error), build func(*pipeline.Pipeline, source.Source[T], datasets.Lake), wrong ...string) set {
+func of[T keyed](c func() (codec.Decoder[T], error), build func(*pipeline.Pipeline, source.Source[T], datasets.Lake), wrong ...string) set {
 	return set{
 		wrong: wrong,
 		key: func(line []byte) (string, error) {
-			row, err := decode(&shardlake.Record{Data: line})
-			return row.Key(), err
+			d, err := c()
+			if err != nil {
+				return "", err
+			}
+			rows := make([]T, 1)
+			_, err = d.Decode(context.Background(), []shardlake.Record{{Data: line}}, rows)
+			return rows[0].Key(), err
 		},
 		build: func(p *pipeline.Pipeline, cfg kinesis.Config, lake datasets.Lake) {
-			build(p, kinesis.Source(cfg, decode, T.When), lake)
+			build(p, kinesis.Source(cfg, c, T.When), lake)
 		},
 	}
 }
@@ -55,38 +62,38 @@ var noRecord = []string{`[1,2,3]`, `"text"`, `null`, `{}`, `{"a":1}{"a":2}`, `{"
 
 func sets() map[string]set {
 	m := map[string]set{
-		"web-access": of(webaccess.Decode, webaccess.Build, append(noRecord,
+		"web-access": of(webaccess.Codec, webaccess.Build, append(noRecord,
 			`{"time":"2015-05-17T10:05:03Z","ip":7,"method":"GET","path":"/","proto":"HTTP/1.1","status":200}`,
 			`{"time":"2015-05-17T10:05:03Z","ip":"10.0.0.1","method":"GET","path":"/","proto":"HTTP/1.1","status":"200"}`,
 			`{"time":"2015-05-17T10:05:03Z","ip":"10.0.0.1","method":"GET","path":"/","proto":"HTTP/1.1","status":200,"bytes":0.5}`,
 			`{"time":1431857103,"ip":"10.0.0.1","method":"GET","path":"/","proto":"HTTP/1.1","status":200}`)...),
-		"web-access-log": of(webaccess.DecodeLog, webaccess.Build,
+		"web-access-log": of(webaccess.LogCodec, webaccess.Build,
 			`10.0.0.1 - - [17/May/2015:10:05:03 +0000] "GET / HTTP/1.1" abc 1 "-" "-"`,
 			`10.0.0.1 - - [17/Mai/2015:10:05:03 +0000] "GET / HTTP/1.1" 200 1 "-" "-"`,
 			`10.0.0.1 - - [17/May/2015:10:05:03 +0000] "GET /" 200 1 "-" "-"`,
 			`10.0.0.1 - - [17/May/2015:10:05:03 +0000] "GET / HTTP/1.1" 200 99999999999999999999 "-" "-"`),
-		"online-retail": of(retail.Decode, retail.Build, append(noRecord,
+		"online-retail": of(retail.Codec, retail.Build, append(noRecord,
 			`{"InvoiceNo":1.5,"StockCode":1,"Description":null,"Quantity":1,"InvoiceDate":"2010-12-01 08:26:00","UnitPrice":1,"CustomerID":null,"Country":"France"}`,
 			`{"InvoiceNo":1,"StockCode":1,"Description":null,"Quantity":1,"InvoiceDate":"2010-12-01 08:26:00","UnitPrice":"1.00","CustomerID":null,"Country":"France"}`,
 			`{"InvoiceNo":1,"StockCode":1,"Description":null,"Quantity":1,"InvoiceDate":"2010-12-01 08:26:00","UnitPrice":0.0001,"CustomerID":null,"Country":"France"}`,
 			`{"InvoiceNo":1,"StockCode":1,"Description":null,"Quantity":9223372036854775807,"InvoiceDate":"2010-12-01 08:26:00","UnitPrice":2,"CustomerID":null,"Country":"France"}`)...),
-		"machine-sensors": of(sensors.Decode, sensors.Build, append(noRecord,
+		"machine-sensors": of(sensors.Codec, sensors.Build, append(noRecord,
 			`{"sensor":"a","time":"2013-07-04 00:00:00","value":"1","n":0}`,
 			`{"sensor":"a","time":"2013-07-04","value":1,"n":0}`,
 			`{"sensor":"a","time":"2013-07-04 00:00:00","value":null,"n":0}`,
 			`{"sensor":null,"time":"2013-07-04 00:00:00","value":1,"n":0}`)...),
-		"airport-weather": of(weather.Decode, weather.Build,
+		"airport-weather": of(weather.Codec, weather.Build,
 			`EWR,2013,1,1,1,39.02,26.06,59.37,270,10.3,NA,0,1012,10,2013-01-01 06:00:00`,
 			`EWR,2013,1,1,1,39.02,26.06,59.37,270.5,10.3,NA,0,1012,10,2013-01-01T06:00:00Z`,
 			`EWR,NA,1,1,1,39.02,26.06,59.37,270,10.3,NA,0,1012,10,2013-01-01T06:00:00Z`,
 			`EWR,2013,1,1,1,39.021,26.06,59.37,270,10.3,NA,0,1012,10,2013-01-01T06:00:00Z`,
 			"EWR,2013,1,1,1,39.02,26.06,59.37,270,10.3,NA,0,1012,10,2013-01-01T06:00:00Z\nEWR,2013,1,1,1,39.02,26.06,59.37,270,10.3,NA,0,1012,10,2013-01-01T06:00:00Z"),
-		"nginx-status": of(nginx.Decode, nginx.Build, append(noRecord,
+		"nginx-status": of(nginx.Codec, nginx.Build, append(noRecord,
 			`{"timestamp":"1446249499322","load_timestamp":1,"address":"a","server_zones":{},"upstreams":{}}`,
 			`{"timestamp":1446249499322,"load_timestamp":1,"address":"a","server_zones":[],"upstreams":{}}`,
 			`{"timestamp":1446249499322,"load_timestamp":1,"address":"a","server_zones":{},"upstreams":{"x":{"peers":{}}}}`,
 			`{"timestamp":1446249499322,"load_timestamp":1,"address":"a","server_zones":{"a":1},"upstreams":{}}`)...),
-		"earthquakes": of(quakes.Decode, quakes.Build, append(noRecord,
+		"earthquakes": of(quakes.Codec, quakes.Build, append(noRecord,
 			`{"type":"Feature","properties":{"mag":"2","time":1,"updated":1,"net":"ci"},"geometry":{"type":"Point","coordinates":[1,2,3]},"id":"a"}`,
 			`{"type":"Feature","properties":{"mag":2,"time":1,"updated":1,"net":"ci"},"geometry":{"type":"Point","coordinates":[1,2]},"id":"a"}`,
 			`{"type":"Feature","properties":{"mag":2,"time":1.5,"updated":1,"net":"ci"},"geometry":{"type":"Point","coordinates":[1,2,3]},"id":"a"}`,

@@ -51,12 +51,10 @@ type properties struct {
 	Title   string         `json:"title"`
 }
 
-// Decode reads a quake from a GeoJSON feature.
-func Decode(r *shardlake.Record) (Quake, error) {
-	f, err := codec.JSON[feature](r)
-	if err != nil {
-		return Quake{}, err
-	}
+// Codec reads quakes from GeoJSON features.
+func Codec() (codec.Decoder[Quake], error) { return codec.Map(codec.JSON[feature], feature.row)() }
+
+func (f feature) row() (Quake, error) {
 	q, err := f.quake()
 	if err != nil {
 		return Quake{}, shardlake.Reject(err)

@@ -15,7 +15,7 @@ var features = []string{
 }
 
 func TestPipeline(t *testing.T) {
-	rows := datasetstest.Decode(t, quakes.Decode, features...)
+	rows := datasetstest.Decode(t, quakes.Codec, features...)
 	lake := datasetstest.Run(t, quakes.Build, quakes.Quake.When, rows...)
 	datasetstest.Equal(t, lake, "quakes_avro",
 		`{"alert":"green","cdi":"9.1","code":"1","detail":"d","dmin":0.04214,"felt":935,"gap":"174","id":"us1","ids":["us1","ci2"],"mag":"4.5","mag_type":"mb","mmi":"6.75","net":"us","nst":7,"place":"Hualien, Taiwan 花蓮","point":{"coordinates":[121.6871667,24.4945,26.49],"depth_km":"26.49","latitude":"24.4945","longitude":"121.6871667"},"rms":"0.3501","sig":62,"sources":["us","ci"],"status":"reviewed","time":"2018-02-07T01:26:13.84Z","title":"M 4.5","tsunami":true,"type":"earthquake","types":["origin"],"tz_minutes":480,"updated":"2018-02-07T01:29:56.303Z","url":"u"}`,
@@ -33,7 +33,7 @@ func TestPipeline(t *testing.T) {
 }
 
 func TestWhatIsNoQuakeIsRefused(t *testing.T) {
-	datasetstest.Refuses(t, quakes.Decode, ``, `{}`, features[0][:200],
+	datasetstest.Refuses(t, quakes.Codec, ``, `{}`, features[0][:200],
 		`{"type":"Feature","properties":{"mag":2.001,"time":1,"updated":1,"net":"us"},"geometry":{"type":"Point","coordinates":[1,2,3]},"id":"a"}`,
 		`{"type":"Feature","properties":{"time":1,"updated":1,"net":"us"},"geometry":{"type":"Point","coordinates":[1,2]},"id":"a"}`,
 		`{"type":"Feature","properties":{"time":1,"updated":1,"net":"us","tsunami":2},"geometry":{"type":"Point","coordinates":[1,2,3]},"id":"a"}`,

@@ -49,12 +49,10 @@ func (c *code) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// Decode reads a line from JSON.
-func Decode(r *shardlake.Record) (Line, error) {
-	in, err := codec.JSON[line](r)
-	if err != nil {
-		return Line{}, err
-	}
+// Codec reads lines from JSON.
+func Codec() (codec.Decoder[Line], error) { return codec.Map(codec.JSON[line], line.row)() }
+
+func (in line) row() (Line, error) {
 	out, err := in.line()
 	if err != nil {
 		return Line{}, shardlake.Reject(err)

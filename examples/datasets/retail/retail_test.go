@@ -15,7 +15,7 @@ var lines = []string{
 }
 
 func TestPipeline(t *testing.T) {
-	rows := datasetstest.Decode(t, retail.Decode, lines...)
+	rows := datasetstest.Decode(t, retail.Codec, lines...)
 	lake := datasetstest.Run(t, retail.Build, retail.Line.When, rows...)
 	back := `{"amount":"-0.002","country":"France","customer_id":null,"description":null,"invoice_date":"2010-12-01T08:26:00Z","invoice_no":"C536379","quantity":-2,"stock_code":"22086","unit_price":"0.001"}`
 	datasetstest.Equal(t, lake, "lines_avro", back,
@@ -33,7 +33,7 @@ func TestPipeline(t *testing.T) {
 }
 
 func TestWhatIsNoLineIsRefused(t *testing.T) {
-	datasetstest.Refuses(t, retail.Decode, ``, `{}`, `[]`, lines[0][:100], lines[0]+lines[1],
+	datasetstest.Refuses(t, retail.Codec, ``, `{}`, `[]`, lines[0][:100], lines[0]+lines[1],
 		`{"InvoiceNo":5.5,"StockCode":1,"Quantity":1,"InvoiceDate":"2010-12-01 08:26:00","UnitPrice":1,"Country":"A"}`,
 		`{"InvoiceNo":true,"StockCode":1,"Quantity":1,"InvoiceDate":"2010-12-01 08:26:00","UnitPrice":1,"Country":"A"}`,
 		`{"InvoiceNo":1,"StockCode":1,"Quantity":1,"InvoiceDate":"2010-12-01T08:26:00Z","UnitPrice":1,"Country":"A"}`,

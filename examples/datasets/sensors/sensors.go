@@ -50,18 +50,17 @@ type HourSensor struct {
 	MaxValue  exact.Decimal
 }
 
-// Decode reads a reading from JSON.
-func Decode(r *shardlake.Record) (Reading, error) {
-	type reading struct {
-		Sensor *string        `json:"sensor"`
-		Time   *string        `json:"time"`
-		Value  *exact.Decimal `json:"value"`
-		N      *int64         `json:"n"`
-	}
-	in, err := codec.JSON[reading](r)
-	if err != nil {
-		return Reading{}, err
-	}
+// Codec reads readings from JSON.
+func Codec() (codec.Decoder[Reading], error) { return codec.Map(codec.JSON[reading], reading.row)() }
+
+type reading struct {
+	Sensor *string        `json:"sensor"`
+	Time   *string        `json:"time"`
+	Value  *exact.Decimal `json:"value"`
+	N      *int64         `json:"n"`
+}
+
+func (in reading) row() (Reading, error) {
 	if in.Sensor == nil || in.Time == nil || in.Value == nil || in.N == nil {
 		return Reading{}, shardlake.Reject(errors.New("not a reading: sensor, time, value or n is missing"))
 	}

@@ -16,7 +16,7 @@ var readings = []string{
 }
 
 func TestPipeline(t *testing.T) {
-	rows := datasetstest.Decode(t, sensors.Decode, readings...)
+	rows := datasetstest.Decode(t, sensors.Codec, readings...)
 	lake := datasetstest.Run(t, sensors.Build, sensors.Reading.When, rows...)
 	datasetstest.Equal(t, lake, "readings_avro",
 		`{"n":0,"sensor":"plant/a","time":"2014-01-07T02:55:00Z","value":69.88083514,"value_text":"69.88083514"}`,
@@ -34,7 +34,7 @@ func TestPipeline(t *testing.T) {
 }
 
 func TestWhatIsNoReadingIsRefused(t *testing.T) {
-	datasetstest.Refuses(t, sensors.Decode, ``, `{}`, `7`, readings[0][:30],
+	datasetstest.Refuses(t, sensors.Codec, ``, `{}`, `7`, readings[0][:30],
 		`{"sensor":"a","time":"2014-01-07","value":1,"n":0}`, `{"sensor":"a","time":"2014-01-07 00:00:00","value":"1","n":0}`,
 		`{"sensor":"a","time":"2014-01-07 00:00:00","value":NaN,"n":0}`, `{"sensor":"a","time":"2014-01-07 00:00:00","value":1,"n":0.5}`)
 }

@@ -11,14 +11,17 @@ import (
 	"unicode/utf8"
 
 	"github.com/shardlake/shardlake"
+	"github.com/shardlake/shardlake/codec"
 	"github.com/shardlake/shardlake/examples/datasets/exact"
 )
 
 // columns is the header of the file, which is not put on the stream.
 var columns = [...]string{"origin", "year", "month", "day", "hour", "temp", "dewp", "humid", "wind_dir", "wind_speed", "wind_gust", "precip", "pressure", "visib", "time_hour"}
 
-// Decode reads an observation from one line of CSV.
-func Decode(r *shardlake.Record) (Observation, error) {
+// Codec reads observations, each from one line of CSV.
+func Codec() (codec.Decoder[Observation], error) { return codec.Func(decode)() }
+
+func decode(r *shardlake.Record) (Observation, error) {
 	o, err := parse(r.Data)
 	if err != nil {
 		return Observation{}, shardlake.Reject(err)

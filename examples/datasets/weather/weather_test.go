@@ -15,7 +15,7 @@ var observations = []string{
 }
 
 func TestPipeline(t *testing.T) {
-	rows := datasetstest.Decode(t, weather.Decode, observations...)
+	rows := datasetstest.Decode(t, weather.Codec, observations...)
 	lake := datasetstest.Run(t, weather.Build, weather.Observation.When, rows...)
 	datasetstest.Equal(t, lake, "observations_avro",
 		`{"day":30,"dewp":"26.06","hour":18,"humid":"59.37","month":12,"origin":"EWR","precip":"0","pressure":"1012","temp":"39.02","time_hour":"2013-12-30T23:00:00Z","visib":"10","wind_dir":270,"wind_gust":null,"wind_speed":10.357019999999999,"year":2013}`,
@@ -32,7 +32,7 @@ func TestPipeline(t *testing.T) {
 
 func TestWhatIsNoObservationIsRefused(t *testing.T) {
 	good := observations[0]
-	datasetstest.Refuses(t, weather.Decode, ``, good[:30], good+",1", good+"\n"+good, "\xff"+good, `"`+good,
+	datasetstest.Refuses(t, weather.Codec, ``, good[:30], good+",1", good+"\n"+good, "\xff"+good, `"`+good,
 		`NA,2013,12,30,18,39.02,26.06,59.37,270,10.3,NA,0,1012,10,2013-12-30T23:00:00Z`,
 		`EWR,NA,12,30,18,39.02,26.06,59.37,270,10.3,NA,0,1012,10,2013-12-30T23:00:00Z`,
 		`EWR,2013,12,30,18,39.021,26.06,59.37,270,10.3,NA,0,1012,10,2013-12-30T23:00:00Z`,

@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/shardlake/shardlake"
+	"github.com/shardlake/shardlake/codec"
 )
 
 // combined is Apache's "combined" log format: host, identity, user, time, request
@@ -18,9 +19,11 @@ import (
 // missing at the very end: some clients send agents that long.
 var combined = regexp.MustCompile(`^(\S+) \S+ (\S+) \[([^\]]+)\] "((?:[^"\\]|\\.)*)" (\d{3}) (\d+|-) "((?:[^"\\]|\\.)*)" "((?:[^"\\]|\\.)*)"?$`)
 
-// DecodeLog reads a hit from a line of the raw log. Apache's \xNN escapes stay as
-// they are: what the bytes meant, nobody knows any more.
-func DecodeLog(r *shardlake.Record) (Hit, error) {
+// LogCodec reads hits from lines of the raw log. Apache's \xNN escapes stay as they
+// are: what the bytes meant, nobody knows any more.
+func LogCodec() (codec.Decoder[Hit], error) { return codec.Func(decodeLog)() }
+
+func decodeLog(r *shardlake.Record) (Hit, error) {
 	h, err := parse(r.Data)
 	if err != nil {
 		return Hit{}, shardlake.Reject(err)

@@ -50,13 +50,9 @@ type HourStatus struct {
 	NullBytes int64
 }
 
-// Decode reads a hit from JSON.
-func Decode(r *shardlake.Record) (Hit, error) {
-	h, err := codec.JSON[Hit](r)
-	if err == nil {
-		err = h.check()
-	}
-	return h, err
+// Codec reads hits from JSON.
+func Codec() (codec.Decoder[Hit], error) {
+	return codec.Map(codec.JSON[Hit], func(h Hit) (Hit, error) { return h, h.check() })()
 }
 
 // check finds members that are missing: to a JSON decoder they are zero values.

@@ -16,7 +16,7 @@ var hits = []string{
 }
 
 func TestPipeline(t *testing.T) {
-	rows := datasetstest.Decode(t, webaccess.Decode, hits...)
+	rows := datasetstest.Decode(t, webaccess.Codec, hits...)
 	// What follows by more than the window and its grace closes the first hour, and
 	// makes the last row late for nothing but the aggregate.
 	rows[3].Time = rows[0].Time
@@ -37,7 +37,7 @@ func TestPipeline(t *testing.T) {
 }
 
 func TestWhatIsNoHitIsRefused(t *testing.T) {
-	datasetstest.Refuses(t, webaccess.Decode, ``, `{}`, `null`, `{"a":1}`, hits[0][:40], hits[0]+"\n"+hits[0], "{\"time\":\"\xff\"}",
+	datasetstest.Refuses(t, webaccess.Codec, ``, `{}`, `null`, `{"a":1}`, hits[0][:40], hits[0]+"\n"+hits[0], "{\"time\":\"\xff\"}",
 		`{"time":"yesterday","ip":"10.0.0.1","method":"GET","path":"/","proto":"HTTP/1.1","status":200}`,
 		`{"time":"2015-05-17T10:05:03Z","ip":"10.0.0.1","method":"GET","path":"/","proto":"HTTP/1.1","status":2000}`)
 }
@@ -48,13 +48,13 @@ func TestTheRawLogGivesTheSameHits(t *testing.T) {
 		`10.0.0.2 - - [17/May/2015:12:05:01 +0200] "GET /a HTTP/1.1" 304 - "http://a/" "-"`,
 		`10.0.0.1 - - [18/May/2015:11:05:00 +0000] "GET /b HTTP/1.0" 404 7 "-" "-"`,
 	}
-	raw, parsed := datasetstest.Decode(t, webaccess.DecodeLog, lines...), datasetstest.Decode(t, webaccess.Decode, hits[:3]...)
+	raw, parsed := datasetstest.Decode(t, webaccess.LogCodec, lines...), datasetstest.Decode(t, webaccess.Codec, hits[:3]...)
 	a, b := datasetstest.Run(t, webaccess.Build, webaccess.Hit.When, raw...), datasetstest.Run(t, webaccess.Build, webaccess.Hit.When, parsed...)
 	datasetstest.Same(t, "hits_avro", a, b)
-	quoted := datasetstest.Decode(t, webaccess.DecodeLog, `10.0.0.1 - bob [17/May/2015:10:05:03 +0000] "GET / HTTP/1.1" 200 35 "\xe4\"" "cut short`)
+	quoted := datasetstest.Decode(t, webaccess.LogCodec, `10.0.0.1 - bob [17/May/2015:10:05:03 +0000] "GET / HTTP/1.1" 200 35 "\xe4\"" "cut short`)
 	if h := quoted[0]; *h.Referer != `\xe4\"` || *h.Agent != "cut short" || *h.User != "bob" {
 		t.Errorf("referer %s, agent %s, user %s", *h.Referer, *h.Agent, *h.User)
 	}
-	datasetstest.Refuses(t, webaccess.DecodeLog, ``, lines[0][:50], lines[0]+"\n"+lines[0], "\xff"+lines[0],
+	datasetstest.Refuses(t, webaccess.LogCodec, ``, lines[0][:50], lines[0]+"\n"+lines[0], "\xff"+lines[0],
 		`10.0.0.1 - - [31/Feb/2015:10:05:03 +0000] "GET / HTTP/1.1" 200 35 "-" "-"`, `10.0.0.1 - - [17/May/2015:10:05:03 +0000] "GET" 200 35 "-" "-"`)
 }
