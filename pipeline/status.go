@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/shardlake/shardlake"
+	"github.com/shardlake/shardlake/source"
 )
 
 // Status is what a pipeline is doing now.
@@ -33,6 +34,7 @@ type LaneStatus struct {
 	Watermark    shardlake.Instant
 	Behind       time.Duration // distance to the tip of the shard at the last fetch; negative if unknown
 	Held         int64         // bytes of open files and states
+	Counts       source.Counts // what its source reports
 }
 
 // stats are a LaneStatus in the making. The lane writes, anybody reads.
@@ -43,6 +45,18 @@ type stats struct {
 	number                                                   atomic.Uint64
 	watermark                                                atomic.Int64
 	committed                                                atomic.Pointer[shardlake.Position]
+	counts                                                   atomic.Pointer[source.Counts]
+}
+
+// count adds to what the source has reported. Only the lane calls it.
+func (s *stats) count(c source.Counts) {
+	if c == (source.Counts{}) {
+		return
+	}
+	if old := s.counts.Load(); old != nil {
+		c = c.Plus(*old)
+	}
+	s.counts.Store(&c)
 }
 
 func (s *stats) is(state string) { s.state.Store(&state) }
@@ -64,6 +78,9 @@ func (p *Pipeline) Status() Status {
 		}
 		if st := s.state.Load(); st != nil {
 			l.State = *st
+		}
+		if c := s.counts.Load(); c != nil {
+			l.Counts = *c
 		}
 		if pos := s.committed.Load(); pos != nil {
 			l.Committed = *pos

@@ -86,6 +86,7 @@ func (l *lane[T]) fetchOnce(ctx context.Context, f source.Fetcher) (c source.Chu
 func (l *lane[T]) take(ctx context.Context, c fetched) error {
 	defer l.p.mem.adjust(-c.held)
 	l.stats.behind.Store(int64(c.Behind))
+	l.stats.count(c.Counts)
 	if c.Lost != nil {
 		if err := l.gap(ctx, c.Lost); err != nil {
 			return err

@@ -155,6 +155,22 @@ type Chunk struct {
 	// Lost is set, once, in the chunk behind a gap, when Start.Lossy let the
 	// fetcher go on.
 	Lost *TrimmedError
+	// Counts are events since the last chunk.
+	Counts Counts
 	// Children are the lanes that go on where this one ended; with ErrShardEnd.
 	Children []string
+}
+
+// Counts are what a source has to report of a lane, besides records.
+type Counts struct {
+	Aggregates int64 // records taken apart into user records
+	Broken     int64 // records that began like aggregated ones and were none; they went on as they were
+	Misplaced  int64 // user records left out because they belong to another shard
+	Throttled  int64 // calls that the service refused for its limits
+	Failed     int64 // other calls that failed and were repeated
+}
+
+// Plus adds two counts.
+func (c Counts) Plus(d Counts) Counts {
+	return Counts{c.Aggregates + d.Aggregates, c.Broken + d.Broken, c.Misplaced + d.Misplaced, c.Throttled + d.Throttled, c.Failed + d.Failed}
 }

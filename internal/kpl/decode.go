@@ -58,6 +58,9 @@ type Aggregate struct {
 	left         int
 }
 
+// Begins tells whether a record begins like an aggregated one.
+func Begins(data []byte) bool { return len(data) > len(magic) && [4]byte(data[:4]) == magic }
+
 // Parse looks at a record. Everything is checked before the first user record is
 // given out, so that a record is taken apart as a whole or not at all.
 func Parse(data []byte) (Aggregate, Verdict) {

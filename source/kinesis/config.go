@@ -38,6 +38,16 @@ type Config struct {
 	// consumer library does where one application reads several streams. By
 	// default a lane's id is its shard's.
 	MultiStream bool
+	// RawAggregates leaves aggregated records (KPL) as they are. By default each of
+	// their user records is a record, with the position {sequence number, index}; one
+	// that is broken goes on whole and is counted.
+	RawAggregates bool
+	// FilterHashRange leaves out user records of aggregated ones whose key belongs to
+	// another shard, as they do after a reshard. Set it only if all producers are KPL
+	// 0.15.11 or later: those send such records once more, others do not, and then
+	// they are lost. It has no effect on a stream whose RecordDistributionStrategy is
+	// AUTO. By default all are kept: at worst one comes twice.
+	FilterHashRange bool
 	// Poll is the wait between calls when a shard has nothing new; 1 second by
 	// default, at least 200 ms. A shard that is behind is called up to 5 times a
 	// second, which is all that it allows its readers together.
@@ -68,10 +78,7 @@ func Latest() Begin { return Begin{latest: true} }
 // AtTime begins with records that arrived at t or later.
 func AtTime(t time.Time) Begin { return Begin{at: t} }
 
-const (
-	minPoll  = 200 * time.Millisecond // 5 calls a second and shard
-	maxLimit = 10_000
-)
+const maxLimit = 10_000
 
 func (c Config) withDefaults() Config {
 	if c.Poll == 0 {

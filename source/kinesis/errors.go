@@ -15,10 +15,11 @@ import (
 type verdict int
 
 const (
-	again   verdict = iota // repeat the same call after a wait
-	slow                   // repeat, but slowly: somebody has to mend something outside
-	renew                  // the iterator is stale: make another and go on
-	refused                // repeating will not help
+	again     verdict = iota // repeat the same call after a wait
+	throttled                // the same, and the reason is a limit of the service
+	slow                     // repeat, but slowly: somebody has to mend something outside
+	renew                    // the iterator is stale: make another and go on
+	refused                  // repeating will not help
 )
 
 // judge sorts an error. What is not known is repeated: a broken connection, a torn
@@ -36,6 +37,8 @@ func judge(err error) verdict {
 		return renew
 	case "KMSAccessDeniedException", "KMSDisabledException", "KMSInvalidStateException", "KMSNotFoundException", "KMSOptInRequired":
 		return slow
+	case "ProvisionedThroughputExceededException", "LimitExceededException", "KMSThrottlingException", "ThrottlingException", "RequestLimitExceeded", "Throttling":
+		return throttled
 	case "ExpiredTokenException", "ExpiredToken", "RequestExpired":
 		return again // credentials are asked for again
 	case "AccessDeniedException", "UnrecognizedClientException", "InvalidSignatureException", "IncompleteSignature", "InvalidClientTokenId",

@@ -21,7 +21,9 @@ import (
 
 // Lanes lists all shards of the stream, open and closed, and pages through them.
 func (r *reader) Lanes(ctx context.Context) (source.Listing, error) {
-	a, err := r.describe(ctx)
+	// Asked each time: a stream may be deleted and made again under its name, and its
+	// records may come to be distributed in another way.
+	a, err := r.describeAgain(ctx)
 	if err != nil {
 		return source.Listing{}, err
 	}
@@ -66,8 +68,7 @@ func (r *reader) laneID(a about, shard string) string {
 
 func shardOf(lane string) string { return lane[strings.LastIndexByte(lane, ':')+1:] }
 
-// describe asks once what the stream is. A stream that is deleted and made again
-// while this process runs has other shards, whose iterators fail.
+// describe says what the stream was when it was last asked.
 func (r *reader) describe(ctx context.Context) (about, error) {
 	r.mu.Lock()
 	a := r.about
@@ -93,7 +94,8 @@ func (r *reader) describeAgain(ctx context.Context) (a about, _ error) {
 		return a, fmt.Errorf("kinesis DescribeStreamSummary of %s: the answer names no ARN or creation time: is the endpoint that of Kinesis?", r.cfg.Stream)
 	}
 	a = about{name: aws.ToString(d.StreamName), arn: *d.StreamARN, created: *d.StreamCreationTimestamp,
-		clock: shardlake.At(serviceTime(out.ResultMetadata)), retention: time.Duration(aws.ToInt32(d.RetentionPeriodHours)) * time.Hour}
+		clock: shardlake.At(serviceTime(out.ResultMetadata)), retention: time.Duration(aws.ToInt32(d.RetentionPeriodHours)) * time.Hour,
+		auto: d.RecordDistributionStrategy == types.RecordDistributionStrategyAuto}
 	if parts := strings.SplitN(a.arn, ":", 6); len(parts) == 6 {
 		a.account = parts[4]
 	}

@@ -48,6 +48,7 @@ type about struct {
 	created            time.Time
 	clock              shardlake.Instant // of the service, then
 	retention          time.Duration     // as it was then; 0 if the service did not say
+	auto               bool              // the service chooses the shard of a record, not its key
 }
 
 // identity tells apart a stream and another one made later under its name.
@@ -101,9 +102,9 @@ func (d *decoder[T]) Decode(ctx context.Context, records []shardlake.Record, row
 
 // Open makes the fetcher of a shard.
 func (s *stream[T]) Open(lane source.Lane, from source.Start) (source.Fetcher, error) {
-	if from.After.Partial && from.After.Sub > 0 {
-		// Its other records would be skipped.
-		return nil, fmt.Errorf("kinesis: position %v lies inside of an aggregated record (KPL), and those are not taken apart yet: let the program that wrote the position read on to the end of the record first", from.After)
+	if from.After.Partial && from.After.Sub > 0 && s.cfg.RawAggregates {
+		// Its other records would be skipped, or the whole of it come again.
+		return nil, fmt.Errorf("kinesis: position %v lies inside of an aggregated record, and Config.RawAggregates leaves those whole: run without it until the lane has committed once", from.After)
 	}
-	return newFetcher(&s.reader, lane.ID, from), nil
+	return newPoller(&s.reader, lane, from), nil
 }

@@ -150,15 +150,3 @@ func TestHolds(t *testing.T) {
 		}
 	})
 }
-
-// A position of the KCL may lie inside of an aggregated record, which is not taken
-// apart yet: the rest of it would be skipped.
-func TestPositionInsideOfAnAggregate(t *testing.T) {
-	src := kinesis.Source(config(service(t, kinesistest.Config{}, 1)), codec.JSON[click], nil)
-	for sub, ok := range map[int]bool{0: true, 3: false} {
-		_, err := src.Open(source.Lane{ID: "shardId-000000000000"}, source.Start{After: shardlake.Position{Seq: "1", Sub: sub, Partial: true}})
-		if (err == nil) != ok {
-			t.Errorf("sub-sequence number %d: %v", sub, err)
-		}
-	}
-}

@@ -1,0 +1,310 @@
+package kinesis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
+	"github.com/aws/smithy-go"
+
+	"github.com/shardlake/shardlake"
+	"github.com/shardlake/shardlake/internal/kpl"
+	"github.com/shardlake/shardlake/source"
+)
+
+// intake is what both ways of reading a shard share: the position, and the way
+// from the records of an answer to chunks. An answer is accepted as a whole, and
+// handed out in pieces: a record of 10 MiB may hold more than a million user
+// records.
+type intake struct {
+	r     *reader
+	lane  source.Lane
+	shard string
+	from  source.Start
+	known shardlake.Instant // until the first records have come, Start.Known
+
+	// last is the end of what was accepted. It moves with accepted answers only, so
+	// an error, a lost answer or a stale iterator never skips anything.
+	last  shardlake.Position
+	ended bool // the shard is closed, and its last answer accepted
+
+	queue      []shardlake.Record // accepted, not yet handed out
+	aggregates bool               // there are aggregated ones among them
+	filter     bool               // of those, what belongs elsewhere is left out
+	toldBroken bool
+
+	skip int           // user records of queue[0] that are done with
+	open kpl.Aggregate // of queue[0], if sub is positive
+	sub  int           // user records that open has given
+	tail source.Chunk  // what the last piece of the answer says besides its records
+}
+
+func newIntake(r *reader, lane source.Lane, from source.Start) intake {
+	return intake{r: r, lane: lane, shard: shardOf(lane.ID), from: from, last: from.After, known: from.Known}
+}
+
+// answer is what the service gave at once, by a poll or as an event.
+type answer struct {
+	records  []shardlake.Record // their positions are whole records
+	bytes    int64
+	closed   bool // the shard ends here
+	children []types.ChildShard
+	tail     source.Chunk // Behind, and Tip if nothing lies beyond
+	clock    shardlake.Instant
+}
+
+// accept takes an answer over, or fails and leaves everything as it was. Nothing
+// may be queued.
+func (in *intake) accept(ctx context.Context, a answer) (err error) {
+	tail := a.tail
+	if a.closed {
+		if tail.Children, err = in.end(ctx, a.children); err != nil {
+			return err
+		}
+	}
+	records := in.fresh(a.records)
+	tail.Lost, err = in.trimmed(ctx, records, a.clock)
+	if err == nil && tail.Lost != nil && !in.from.Lossy {
+		err = tail.Lost
+	}
+	if err != nil {
+		return err
+	}
+	in.queue, in.tail, in.skip = records, tail, 0
+	in.tail.Bytes = a.bytes
+	if in.aggregates, err = in.aggregated(ctx); err != nil {
+		in.queue = nil
+		return err
+	}
+	in.ended = a.closed
+	if len(records) > 0 {
+		in.known = 0 // from here on nothing is missed
+		if in.last.Partial && records[0].Pos.Seq == in.last.Seq {
+			in.skip = in.last.Sub + 1
+		}
+		in.last = records[len(records)-1].Pos
+	}
+	return nil
+}
+
+// fresh returns the records beyond the last one, in order.
+func (in *intake) fresh(records []shardlake.Record) []shardlake.Record {
+	kept, sorted := records[:0], true
+	for i := range records {
+		r := &records[i]
+		if c := compareSeq(r.Pos, in.last); !in.last.IsStart() && (c < 0 || c == 0 && !in.last.Partial) {
+			continue // the service, or an iterator made at the position, repeats it
+		}
+		if n := len(kept); n > 0 && compareSeq(r.Pos, kept[n-1].Pos) <= 0 {
+			sorted = false
+		}
+		kept = append(kept, *r)
+	}
+	if !sorted {
+		in.r.cfg.Log.Warn("kinesis gave records out of order; they were sorted", "shard", in.shard)
+		slices.SortStableFunc(kept, func(a, b shardlake.Record) int { return compareSeq(a.Pos, b.Pos) })
+		kept = slices.CompactFunc(kept, func(a, b shardlake.Record) bool { return compareSeq(a.Pos, b.Pos) == 0 })
+	}
+	return kept
+}
+
+func compareSeq(a, b shardlake.Position) int {
+	a.Sub, b.Sub = 0, 0
+	return a.Compare(b)
+}
+
+// pieceRecords bounds the records of a chunk, as an answer of the service is
+// bounded.
+const pieceRecords = 10_000
+
+// queued tells whether records of an accepted answer have not been handed out.
+func (in *intake) queued() bool { return len(in.queue) > 0 }
+
+// piece hands out what was accepted, user records one by one.
+func (in *intake) piece() (source.Chunk, error) {
+	var c source.Chunk
+	if c.Lost = in.tail.Lost; c.Lost != nil {
+		in.tail.Lost = nil // told once
+	}
+	c.Bytes = in.tail.Bytes // each piece keeps the whole answer alive
+	if in.skip == 0 && !in.aggregates {
+		// Most streams have no aggregated records: their answers go on as they came.
+		n := min(len(in.queue), pieceRecords)
+		c.Records, in.queue = in.queue[:n:n], in.queue[n:]
+	} else {
+		in.takeApart(&c)
+	}
+	c.Behind = in.tail.Behind
+	if in.queued() {
+		return c, nil
+	}
+	in.queue = nil
+	c.Tip, c.Children = in.tail.Tip, in.tail.Children
+	if in.ended {
+		return c, source.ErrShardEnd
+	}
+	return c, nil
+}
+
+// aggregated tells whether any queued record begins like an aggregated one, and
+// learns then what may be filtered.
+func (in *intake) aggregated(ctx context.Context) (bool, error) {
+	if in.r.cfg.RawAggregates || !slices.ContainsFunc(in.queue, func(r shardlake.Record) bool { return kpl.Begins(r.Data) }) {
+		return false, nil
+	}
+	a, err := in.r.describe(ctx)
+	// Where the service itself chooses the shard, no hash says where a record belongs.
+	in.filter = in.r.cfg.FilterHashRange && !a.auto && !in.lane.Range.IsZero()
+	return true, err
+}
+
+// takeApart fills a chunk with user records.
+func (in *intake) takeApart(c *source.Chunk) {
+	c.Records = make([]shardlake.Record, 0, min(pieceRecords, 2*len(in.queue)+64))
+	for len(in.queue) > 0 && len(c.Records) < pieceRecords {
+		r := &in.queue[0]
+		if in.sub == 0 {
+			v := kpl.Plain
+			if in.aggregates {
+				in.open, v = kpl.Parse(r.Data)
+			}
+			switch v {
+			case kpl.Broken:
+				if c.Counts.Broken++; !in.toldBroken {
+					in.toldBroken = true
+					in.r.cfg.Log.Warn("a record begins like an aggregated one and is broken; it and others like it go on as they are", "shard", in.shard, "position", r.Pos)
+				}
+				fallthrough
+			case kpl.Plain:
+				if in.skip <= 0 {
+					c.Records = append(c.Records, *r)
+				}
+				c.Through = r.Pos
+				in.next()
+				continue
+			case kpl.Whole:
+				c.Counts.Aggregates++
+			}
+		}
+		in.users(c, r)
+	}
+}
+
+// next is done with queue[0].
+func (in *intake) next() { in.queue, in.skip, in.sub, in.open = in.queue[1:], 0, 0, kpl.Aggregate{} }
+
+// users gives user records of queue[0] until the chunk is full. A user record is
+// numbered by its place in the record, whatever became of those before it: that
+// makes a position mean the same with and without a filter.
+func (in *intake) users(c *source.Chunk, r *shardlake.Record) {
+	for len(c.Records) < pieceRecords {
+		u, ok := in.open.Next()
+		if !ok {
+			c.Through = shardlake.Position{Seq: r.Pos.Seq, Sub: max(0, in.sub-1)}
+			in.next()
+			return
+		}
+		pos := shardlake.Position{Seq: r.Pos.Seq, Sub: in.sub, Partial: in.open.Left() > 0}
+		in.sub++
+		switch {
+		case in.sub <= in.skip: // done with before a restart
+		case in.filter && !in.mine(u):
+			c.Counts.Misplaced++
+			c.Through = pos
+		default:
+			c.Records = append(c.Records, shardlake.Record{Pos: pos, Key: u.Key, Arrived: r.Arrived, Data: u.Data})
+		}
+	}
+}
+
+// mine tells whether a user record belongs in this shard by its hash. A producer
+// that does not yet know of a reshard, or of shards at all, packs others with it.
+func (in *intake) mine(u kpl.User) bool {
+	h := shardlake.HashOf(u.Key)
+	if u.Hash != "" {
+		explicit, err := shardlake.ParseHash(u.Hash)
+		if err != nil {
+			return true // nobody can say; nothing is lost
+		}
+		h = explicit
+	}
+	return in.lane.Range.Contains(h)
+}
+
+// vanished tells whether an error says that the shard, and not the stream, is
+// gone: closed, and all its records older than the retention. It returns nil if it
+// is not.
+func (in *intake) vanished(ctx context.Context, refusal error) (*source.TrimmedError, error) {
+	if api, ok := errors.AsType[smithy.APIError](refusal); !ok || api.ErrorCode() != "ResourceNotFoundException" {
+		return nil, nil
+	}
+	all, now, err := in.r.shards(ctx)
+	if err != nil || slices.ContainsFunc(all, func(s types.Shard) bool { return aws.ToString(s.ShardId) == in.shard }) {
+		return nil, err
+	}
+	return &source.TrimmedError{After: in.last, Known: in.known, Until: shardlake.At(now)}, nil
+}
+
+// trimmed tells whether records between the position and those of an answer may be
+// gone. Kinesis reports no error for a position that it no longer holds: it goes
+// on with the oldest record that is left. What was known at a time which is still
+// within the retention cannot be gone.
+func (in *intake) trimmed(ctx context.Context, records []shardlake.Record, clock shardlake.Instant) (*source.TrimmedError, error) {
+	if in.known == 0 || in.last.IsStart() || len(records) == 0 {
+		return nil, nil
+	}
+	a, err := in.r.describe(ctx)
+	if err == nil && in.known < clock.Sub(a.retention) {
+		a, err = in.r.describeAgain(ctx)
+	}
+	if err != nil || a.retention == 0 || in.known >= clock.Sub(a.retention) {
+		return nil, err
+	}
+	return &source.TrimmedError{After: in.last, Known: in.known, Until: records[0].Arrived, Next: records[0].Pos}, nil
+}
+
+// end believes that a shard is closed only if it has children: an answer without
+// an iterator can also be a torn one, and taking that for the end would lose the
+// rest of the shard. Some servers name no children here; the listing does.
+func (in *intake) end(ctx context.Context, named []types.ChildShard) (children []string, _ error) {
+	a, err := in.r.describe(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range named {
+		if slices.Contains(c.ParentShards, in.shard) {
+			children = append(children, in.r.laneID(a, aws.ToString(c.ShardId)))
+		}
+	}
+	if len(children) > 0 {
+		return children, nil
+	}
+	if children, err = in.children(ctx); err != nil {
+		return nil, err
+	}
+	if len(children) == 0 {
+		return nil, fmt.Errorf("kinesis: the answer for %s says that the shard ends although it has no children: a torn answer, or the stream is being deleted", in.shard)
+	}
+	return children, nil
+}
+
+// children are the lanes that the listing shows to go on where the shard ended.
+func (in *intake) children(ctx context.Context) (children []string, _ error) {
+	a, err := in.r.describe(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all, _, err := in.r.shards(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range all {
+		if aws.ToString(s.ParentShardId) == in.shard || aws.ToString(s.AdjacentParentShardId) == in.shard {
+			children = append(children, in.r.laneID(a, aws.ToString(s.ShardId)))
+		}
+	}
+	return children, nil
+}
