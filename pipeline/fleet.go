@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/shardlake/shardlake"
 	"github.com/shardlake/shardlake/internal/spread"
 	"github.com/shardlake/shardlake/pipeline/internal/balance"
 	"github.com/shardlake/shardlake/pipeline/internal/lineage"
@@ -85,6 +86,7 @@ const holeRounds = 3
 
 // decide finds out which lanes may run, and makes rows that are missing.
 func (r *runner) decide(ctx context.Context, rows []lease.Row) (w work, err error) {
+	holes := make([][]shardlake.HashRange, len(r.fleet.listings))
 	// Not for ever: a list may be older than the rows that were just made.
 	for n, again := 0, true; again && n < 4; n++ {
 		if n > 0 && !r.fleet.fresh {
@@ -109,12 +111,7 @@ func (r *runner) decide(ctx context.Context, rows []lease.Row) (w work, err erro
 			for _, warning := range d.Warnings {
 				r.tell(warning)
 			}
-			// One that a listing shows which is a little behind goes away by itself.
-			if r.fleet.holes[i]++; len(d.Holes) == 0 {
-				r.fleet.holes[i] = 0
-			} else if r.fleet.holes[i] > holeRounds {
-				r.tell(fmt.Sprintf("no lane of %s reads the hash keys %v to %v: what is written there is not read", l.Name, d.Holes[0].From, d.Holes[0].To))
-			}
+			holes[i] = d.Holes
 			for _, row := range d.Create {
 				if err := r.p.cfg.Leases.Create(ctx, row); err != nil {
 					return w, fmt.Errorf("create the row of %s: %w: %w", row.Lane, errTable, err)
@@ -137,6 +134,14 @@ func (r *runner) decide(ctx context.Context, rows []lease.Row) (w work, err erro
 			if rows, err = r.rows(ctx); err != nil { // with what was made
 				return w, err
 			}
+		}
+	}
+	for i, h := range holes {
+		// One that a listing shows which is a little behind goes away by itself.
+		if r.fleet.holes[i]++; len(h) == 0 {
+			r.fleet.holes[i] = 0
+		} else if r.fleet.holes[i] > holeRounds {
+			r.tell(fmt.Sprintf("no lane of %s reads the hash keys %v to %v: what is written there is not read", r.fleet.listings[i].Name, h[0].From, h[0].To))
 		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(w.held)) {
