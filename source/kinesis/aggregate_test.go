@@ -98,7 +98,7 @@ func seenOf(all []shardlake.Record) (out []record) {
 const (
 	vector2 = "f3899ac20a03706b310a03706b3212013012273334303238323336363932303933383436333436333337343630373433313736383231313435351a0d080010001a077b226e223a317d1a0d080110011a077b226e223a327d1a0408001a00c4a35bb1b39dde0e4b778c013292b8f7"
 	emptied = "f3899ac20a01610da6f998a7e312b8f5235eeeb285497b" // a key and no record
-	torn    = "f3899ac20affbeeb5839c579a36b75624d4a8de682f7" // its digest is right
+	torn    = "f3899ac20affbeeb5839c579a36b75624d4a8de682f7"   // its digest is right
 )
 
 func unhex(t *testing.T, s string) []byte {

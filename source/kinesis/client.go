@@ -62,6 +62,9 @@ func defaultHTTP() aws.HTTPClient {
 		t.MaxIdleConns, t.MaxIdleConnsPerHost = 0, 256
 		t.ResponseHeaderTimeout = 20 * time.Second
 		t.IdleConnTimeout = 60 * time.Second
+		// What a subscription may send ahead of its lane. By default it is 4 MiB, which a
+		// hundred shards that wait would hold beyond any budget.
+		t.HTTP2 = &http.HTTP2Config{MaxReceiveBufferPerStream: 512 << 10, SendPingTimeout: 15 * time.Second}
 	})
 }
 

@@ -1,5 +1,6 @@
-// Package kinesis reads Amazon Kinesis data streams by polling: one lane a shard,
-// parents before children, paced to what a shard gives.
+// Package kinesis reads Amazon Kinesis data streams, by polling or by enhanced
+// fan-out: one lane a shard, parents before children, paced to what a shard gives,
+// aggregated records taken apart.
 package kinesis
 
 import (
@@ -34,6 +35,14 @@ type Config struct {
 	// Client replaces the SDK client altogether.
 	Client *kinesis.Client
 
+	// Consumer reads by enhanced fan-out: the service pushes records, at 2 MiB/s for
+	// each shard that no other reader shares, for a price. It is the name of a
+	// consumer, which is registered if it is absent, one for an application; or its
+	// ARN, as for a stream of another account. Nothing removes it but a command of
+	// yours. By default a stream is polled. Both keep the same positions: an
+	// application may change from one to the other at any time.
+	Consumer string
+
 	// MultiStream makes lane ids "account:stream:created:shard", as Amazon's
 	// consumer library does where one application reads several streams. By
 	// default a lane's id is its shard's.
@@ -48,9 +57,10 @@ type Config struct {
 	// they are lost. It has no effect on a stream whose RecordDistributionStrategy is
 	// AUTO. By default all are kept: at worst one comes twice.
 	FilterHashRange bool
-	// Poll is the wait between calls when a shard has nothing new; 1 second by
-	// default, at least 200 ms. A shard that is behind is called up to 5 times a
-	// second, which is all that it allows its readers together.
+	// Poll is the time between calls when a shard has nothing new: 900 ms by default,
+	// at least 200 ms; half of it after a call that gave something. A shard that is
+	// behind is called up to 5 times a second, which is all that it allows its readers
+	// together; a reader that is refused for the sake of others slows down.
 	Poll time.Duration
 	// Limit is the number of records asked for in a call; 10,000 by default, the
 	// most that the service allows. An answer holds at most 10 MiB.
@@ -82,7 +92,7 @@ const maxLimit = 10_000
 
 func (c Config) withDefaults() Config {
 	if c.Poll == 0 {
-		c.Poll = time.Second
+		c.Poll = 900 * time.Millisecond
 	}
 	if c.Limit == 0 {
 		c.Limit = maxLimit
@@ -98,6 +108,9 @@ func (c Config) validate() error {
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf("kinesis: "+format, args...)) }
 	if !validStream(c.Stream) {
 		bad("Stream %q: want a name of 1 to 128 letters, digits, dots, dashes and underscores, or the ARN of a stream", c.Stream)
+	}
+	if c.Consumer != "" && !validConsumer(c.Consumer) {
+		bad("Consumer %q: want a name of 1 to 128 letters, digits, dots, dashes and underscores, or the ARN of a consumer", c.Consumer)
 	}
 	if c.Poll < minPoll {
 		bad("Poll is %v: a shard takes 5 calls a second from all its readers together, so at least %v", c.Poll, minPoll)

@@ -62,6 +62,10 @@ func explain(call string, stream string, err error) error {
 			remedy = "the credentials are not taken: look at AWS_PROFILE, the task's role, and the clock of this machine"
 		case "KMSAccessDeniedException", "KMSDisabledException", "KMSInvalidStateException", "KMSNotFoundException", "KMSOptInRequired":
 			remedy = "the stream is encrypted: let the role of this task decrypt with its key (kms:Decrypt), and look whether the key is enabled"
+		case "LimitExceededException":
+			if call == "RegisterStreamConsumer" {
+				remedy = "a stream takes 20 consumers: remove one that nobody reads by, or poll"
+			}
 		case "InvalidArgumentException":
 			remedy = "the position is not one of this shard: the stream may have been made again, or the lease rows are of another stream"
 		}

@@ -253,8 +253,8 @@ func TestIdleShardsAreAskedSeldom(t *testing.T) {
 		if _, err := read(t, config(srv), nil, new(seen), time.Minute); err != nil {
 			t.Fatal(err)
 		}
-		if n := srv.Calls("GetRecords", ""); n < 55 || n > 65 {
-			t.Errorf("%d calls in a minute, want about 60", n)
+		if n := srv.Calls("GetRecords", ""); n < 60 || n > 70 {
+			t.Errorf("%d calls in a minute, want about 67", n)
 		}
 	})
 }

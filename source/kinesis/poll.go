@@ -20,11 +20,12 @@ type poller struct {
 	intake
 	iterator string
 	next     time.Time // the earliest moment of the next call
+	pace     pace
 	counts   source.Counts
 }
 
 func newPoller(r *reader, lane source.Lane, from source.Start) *poller {
-	return &poller{intake: newIntake(r, lane, from)}
+	return &poller{intake: newIntake(r, lane, from), pace: pace{poll: r.cfg.Poll}}
 }
 
 // Close has nothing to give back.
@@ -76,6 +77,7 @@ func (f *poller) poll(ctx context.Context) (source.Chunk, error) {
 		default:
 			if v == throttled {
 				f.counts.Throttled++
+				f.pace.refused()
 			} else {
 				f.counts.Failed++
 			}
@@ -134,7 +136,7 @@ func (f *poller) once(ctx context.Context) error {
 		return err
 	}
 	f.iterator = aws.ToString(out.NextShardIterator)
-	f.next = began.Add(f.r.cfg.pause(len(a.records), a.bytes, a.tail.Behind))
+	f.next = began.Add(f.pace.answered(len(a.records), a.bytes, a.tail.Behind))
 	return nil
 }
 

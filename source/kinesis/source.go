@@ -40,6 +40,8 @@ type reader struct {
 	mu     sync.Mutex // of what follows
 	client *kinesis.Client
 	about  about
+
+	consumerARN string
 }
 
 // about is what a stream is, learnt once.
@@ -105,6 +107,9 @@ func (s *stream[T]) Open(lane source.Lane, from source.Start) (source.Fetcher, e
 	if from.After.Partial && from.After.Sub > 0 && s.cfg.RawAggregates {
 		// Its other records would be skipped, or the whole of it come again.
 		return nil, fmt.Errorf("kinesis: position %v lies inside of an aggregated record, and Config.RawAggregates leaves those whole: run without it until the lane has committed once", from.After)
+	}
+	if s.cfg.Consumer != "" {
+		return newSubscriber(&s.reader, lane, from), nil
 	}
 	return newPoller(&s.reader, lane, from), nil
 }
