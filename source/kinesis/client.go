@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"time"
 
@@ -58,7 +59,7 @@ func (r *reader) connect(ctx context.Context) (*kinesis.Client, error) {
 
 // defaultHTTP has room for many shards and a bound on every silence.
 func defaultHTTP() aws.HTTPClient {
-	return awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) {
+	return awshttp.NewBuildableClient().WithDialerOptions(func(d *net.Dialer) { d.Timeout = 5 * time.Second }).WithTransportOptions(func(t *http.Transport) {
 		t.MaxIdleConns, t.MaxIdleConnsPerHost = 0, 256
 		t.ResponseHeaderTimeout = 20 * time.Second
 		t.IdleConnTimeout = 60 * time.Second

@@ -47,6 +47,9 @@ type Config struct {
 	// consumer library does where one application reads several streams. By
 	// default a lane's id is its shard's.
 	MultiStream bool
+	// Shards reads these shards alone, whatever their parents: to look into a matter,
+	// with a lease store of its own. By default all are read.
+	Shards []string
 	// RawAggregates leaves aggregated records (KPL) as they are. By default each of
 	// their user records is a record, with the position {sequence number, index}; one
 	// that is broken goes on whole and is counted.

@@ -59,7 +59,7 @@ func explain(call string, stream string, err error) error {
 		case "AccessDeniedException", "NotAuthorized":
 			remedy = "allow kinesis:" + call + " on the stream to the role of this task"
 		case "UnrecognizedClientException", "InvalidSignatureException", "InvalidClientTokenId", "IncompleteSignature", "MissingAuthenticationTokenException":
-			remedy = "the credentials are not taken: look at AWS_PROFILE, the task's role, and the clock of this machine"
+			remedy = "the credentials are not taken: look at AWS_PROFILE, the task's role, the region, and the clock of this machine"
 		case "KMSAccessDeniedException", "KMSDisabledException", "KMSInvalidStateException", "KMSNotFoundException", "KMSOptInRequired":
 			remedy = "the stream is encrypted: let the role of this task decrypt with its key (kms:Decrypt), and look whether the key is enabled"
 		case "LimitExceededException":

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -39,6 +40,12 @@ func (r *reader) Lanes(ctx context.Context) (source.Listing, error) {
 	case !r.cfg.Begin.at.IsZero():
 		l.Begin = shardlake.At(r.cfg.Begin.at)
 	}
+	if shards, err = r.pinned(shards); err != nil {
+		return source.Listing{}, err
+	}
+	if len(r.cfg.Shards) > 0 {
+		l.Identity += "#" + strings.Join(slices.Sorted(slices.Values(r.cfg.Shards)), ",")
+	}
 	for _, s := range shards {
 		lane := source.Lane{ID: r.laneID(a, aws.ToString(s.ShardId))}
 		if k := s.HashKeyRange; k != nil {
@@ -57,6 +64,29 @@ func (r *reader) Lanes(ctx context.Context) (source.Listing, error) {
 		l.Lanes = append(l.Lanes, lane)
 	}
 	return l, nil
+}
+
+// pinned picks the shards of Config.Shards.
+func (r *reader) pinned(all []types.Shard) ([]types.Shard, error) {
+	if len(r.cfg.Shards) == 0 {
+		return all, nil
+	}
+	var some []types.Shard
+	for _, want := range r.cfg.Shards {
+		i := slices.IndexFunc(all, func(s types.Shard) bool { return aws.ToString(s.ShardId) == want })
+		if i < 0 {
+			return nil, fmt.Errorf("kinesis: %s has no shard %q (Config.Shards): it has %d, such as %s", r.cfg.Stream, want, len(all), idOf(all))
+		}
+		some = append(some, all[i])
+	}
+	return some, nil
+}
+
+func idOf(all []types.Shard) string {
+	if len(all) == 0 {
+		return "none"
+	}
+	return aws.ToString(all[len(all)-1].ShardId)
 }
 
 func (r *reader) laneID(a about, shard string) string {
@@ -165,34 +195,4 @@ func serviceTime(m middleware.Metadata) time.Time {
 		}
 	}
 	return time.Now()
-}
-
-// callTries is about two minutes of a service that does not answer.
-const callTries = 30
-
-// call repeats a call that describes the stream until it is answered or refused.
-func call[Out any](ctx context.Context, r *reader, name string, f func(*kinesis.Client, context.Context) (Out, error)) (Out, error) {
-	var none Out
-	for try := 1; ; try++ {
-		c, err := r.connect(ctx)
-		if err != nil {
-			return none, err
-		}
-		tctx, cancel := context.WithTimeout(ctx, 30*time.Second)
-		out, err := f(c, tctx)
-		cancel()
-		if err == nil {
-			return out, nil
-		}
-		if ctx.Err() != nil || judge(err) == refused || try == callTries {
-			return none, explain(name, r.cfg.Stream, err)
-		}
-		if _, stale := errors.AsType[*types.ExpiredNextTokenException](err); stale {
-			return none, err
-		}
-		r.cfg.Log.Warn("kinesis did not answer; trying again", "call", name, "error", err, "try", try)
-		if err := sleep(ctx, backoff(try)); err != nil {
-			return none, err
-		}
-	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
@@ -35,7 +36,8 @@ type stream[T any] struct {
 
 // reader lists and opens shards.
 type reader struct {
-	cfg Config
+	cfg      Config
+	answered atomic.Bool // the service has said something
 
 	mu     sync.Mutex // of what follows
 	client *kinesis.Client
