@@ -161,14 +161,14 @@ func TestKMSKeepsTheLane(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			srv := service(t, kinesistest.Config{}, 1)
 			put(t, srv, 1, 0, 5)
-			srv.Fault(kinesistest.Fault{Op: "GetRecords", Times: 100, Kind: kinesistest.ErrorAnswer, Code: code})
+			srv.Fault(kinesistest.Fault{Op: "GetRecords", Times: 20, Kind: kinesistest.ErrorAnswer, Code: code})
 			var got seen
-			status, err := read(t, config(srv), nil, &got, 2*time.Hour)
+			status, err := read(t, config(srv), nil, &got, 15*time.Minute)
 			if err != nil {
 				t.Fatalf("%s: %v", code, err)
 			}
 			got.check(t, 1, 5)
-			if c := status.Lanes[0].Counts; c.Failed+c.Throttled != 100 {
+			if c := status.Lanes[0].Counts; c.Failed+c.Throttled != 20 {
 				t.Errorf("%s: %+v", code, c)
 			}
 		})
