@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"fmt"
+	"strings"
 	"unsafe"
 
 	"github.com/shardlake/shardlake"
@@ -103,6 +104,7 @@ func (l *lane[T]) take(ctx context.Context, c fetched) error {
 	if l.pos.Compare(c.Through) < 0 && !c.Through.IsStart() {
 		l.pos = c.Through
 	}
+	l.pos.Seq = strings.Clone(l.pos.Seq) // it is kept, and the answer that it is a part of is not
 	if len(c.Records) == 0 {
 		if l.since == 0 && l.published == nil && c.Tip > 0 {
 			l.tip.Store(int64(c.Tip)) // all that was read is committed

@@ -10,6 +10,7 @@ import (
 	"unsafe"
 
 	"github.com/shardlake/shardlake"
+	"github.com/shardlake/shardlake/internal/own"
 	"github.com/shardlake/shardlake/stage/window"
 )
 
@@ -47,7 +48,7 @@ func Aggregate[K comparable, In, Row any](w window.Window, key func(In) K, seed 
 		if err != nil {
 			return nil, fmt.Errorf("stage %s: %w", env.Name(g.name), err)
 		}
-		a := &aggregate[K, In, Row]{next: next, guard: g, w: w, key: key, seed: seed, fold: fold,
+		a := &aggregate[K, In, Row]{next: next, guard: g, w: w, key: key, seed: seed, fold: fold, own: own.Of[K](),
 			index: map[window.Span]*pane[K, Row]{}, schema: fmt.Sprintf("%v %s->%s", w.Size(), shape(k, nil), shape(row, nil))}
 		return a, env.Keep("aggregate "+row.Name(), a)
 	}
@@ -59,6 +60,7 @@ type aggregate[K comparable, In, Row any] struct {
 	w      window.Window
 	key    func(In) K
 	seed   func(K, window.Span) Row
+	own    func(K) K // a key outlives the batch that it came with
 	fold   func(*Row, In)
 	open   []*pane[K, Row] // in order of first row
 	index  map[window.Span]*pane[K, Row]
@@ -93,7 +95,8 @@ func (a *aggregate[K, In, Row]) Push(ctx context.Context, b shardlake.Batch[In])
 	if n := len(b.Records); n > 0 {
 		a.last = b.Records[n-1]
 		a.last.Data = nil
-		a.last.Key = strings.ToValidUTF8(a.last.Key, "\uFFFD") // a stranger's key must not spoil the snapshot
+		a.last.Key = strings.Clone(strings.ToValidUTF8(a.last.Key, "\uFFFD")) // a stranger's key must not spoil the snapshot
+		a.last.Pos.Seq = strings.Clone(a.last.Pos.Seq)
 	}
 	return nil
 }
@@ -110,6 +113,7 @@ func (a *aggregate[K, In, Row]) row(s window.Span, k K) *Row {
 	}
 	i, ok := p.at[k]
 	if !ok {
+		k = a.own(k)
 		row := a.seed(k, s) // before anything changes: it may panic
 		i, p.at[k] = len(p.Rows), len(p.Rows)
 		p.Keys, p.Rows = append(p.Keys, k), append(p.Rows, row)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
@@ -85,7 +86,7 @@ func (in *intake) accept(ctx context.Context, a answer) (err error) {
 		if in.last.Partial && records[0].Pos.Seq == in.last.Seq {
 			in.skip = in.last.Sub + 1
 		}
-		in.last = records[len(records)-1].Pos
+		in.last = shardlake.Position{Seq: strings.Clone(records[len(records)-1].Pos.Seq)} // not a part of the answer
 	}
 	return nil
 }
