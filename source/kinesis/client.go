@@ -15,6 +15,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
 	"github.com/aws/smithy-go/logging"
+
+	"github.com/shardlake/shardlake/source/kinesis/internal/wire"
 )
 
 // connect makes the SDK client on first use: loading credentials may ask the
@@ -24,6 +26,9 @@ func (r *reader) connect(ctx context.Context) (*kinesis.Client, error) {
 	defer r.mu.Unlock()
 	if r.client != nil {
 		return r.client, nil
+	}
+	if r.read = wire.JSON; r.cfg.CBOR {
+		r.read = wire.CBOR(r.cfg.Log)
 	}
 	if r.cfg.Client != nil {
 		r.client = r.cfg.Client

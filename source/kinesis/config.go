@@ -68,6 +68,10 @@ type Config struct {
 	// Limit is the number of records asked for in a call; 10,000 by default, the
 	// most that the service allows. An answer holds at most 10 MiB.
 	Limit int
+	// CBOR asks for answers in the binary form that Java clients use, which costs
+	// less to read. Whether the service gives it to others is not documented: the
+	// first answer shows it, and if it does not, JSON is used from then on.
+	CBOR bool
 	// Log takes what an operator should know. Silent by default.
 	Log *slog.Logger
 }

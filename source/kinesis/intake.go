@@ -50,8 +50,8 @@ func newIntake(r *reader, lane source.Lane, from source.Start) intake {
 // answer is what the service gave at once, by a poll or as an event.
 type answer struct {
 	records  []shardlake.Record // their positions are whole records
-	bytes    int64
-	closed   bool // the shard ends here
+	held     int64              // memory that any of them keeps alive, without the records themselves
+	closed   bool               // the shard ends here
 	children []types.ChildShard
 	tail     source.Chunk // Behind, and Tip if nothing lies beyond
 	clock    shardlake.Instant
@@ -75,7 +75,7 @@ func (in *intake) accept(ctx context.Context, a answer) (err error) {
 		return err
 	}
 	in.queue, in.tail, in.skip = records, tail, 0
-	in.tail.Bytes = a.bytes
+	in.tail.Bytes = a.held
 	if in.aggregates, err = in.aggregated(ctx); err != nil {
 		in.queue = nil
 		return err

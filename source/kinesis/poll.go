@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"time"
+	"unsafe"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/shardlake/shardlake"
 	"github.com/shardlake/shardlake/source"
+	"github.com/shardlake/shardlake/source/kinesis/internal/wire"
 )
 
 // poller reads one shard by GetRecords.
@@ -22,10 +24,12 @@ type poller struct {
 	next     time.Time // the earliest moment of the next call
 	pace     pace
 	counts   source.Counts
+	limit    int // of records in an answer
+	buffers  wire.Buffers
 }
 
 func newPoller(r *reader, lane source.Lane, from source.Start) *poller {
-	return &poller{intake: newIntake(r, lane, from), pace: pace{poll: r.cfg.Poll}}
+	return &poller{intake: newIntake(r, lane, from), pace: pace{poll: r.cfg.Poll}, limit: r.cfg.Limit}
 }
 
 // Close has nothing to give back.
@@ -60,6 +64,12 @@ func (f *poller) poll(ctx context.Context) (source.Chunk, error) {
 		}
 		if _, gone := errors.AsType[*source.TrimmedError](err); gone {
 			return source.Chunk{}, err
+		}
+		if errors.Is(err, wire.ErrTooLarge) {
+			if f.limit == 1 {
+				return source.Chunk{}, explain("GetRecords", f.r.cfg.Stream+"/"+f.shard, err)
+			}
+			f.limit = max(1, f.limit/2)
 		}
 		switch v := judge(err); v {
 		case refused:
@@ -125,50 +135,32 @@ func (f *poller) once(ctx context.Context) error {
 	tctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	began := time.Now()
-	in := &kinesis.GetRecordsInput{ShardIterator: &f.iterator, Limit: aws.Int32(int32(f.r.cfg.Limit))}
+	in := &kinesis.GetRecordsInput{ShardIterator: &f.iterator, Limit: aws.Int32(int32(f.limit))}
 	_, in.StreamARN = f.r.naming()
-	out, err := c.GetRecords(tctx, in, single)
-	if err != nil {
+	var got wire.Answer
+	if err := wire.GetRecords(tctx, c, in, &f.buffers, &got, f.r.fast); err != nil {
 		return err
 	}
-	a := answerOf(out)
+	a := answer{records: got.Records, held: got.Held - int64(len(got.Records))*int64(unsafe.Sizeof(shardlake.Record{})), closed: !got.HasNext, children: got.Children, clock: shardlake.At(serviceTime(got.Metadata))}
+	if a.tail.Behind = got.Behind; got.Behind == 0 {
+		a.tail.Tip = a.clock
+	}
 	if err := f.accept(ctx, a); err != nil {
 		return err
 	}
-	f.iterator = aws.ToString(out.NextShardIterator)
-	f.next = began.Add(f.pace.answered(len(a.records), a.bytes, a.tail.Behind))
+	f.iterator = got.Next
+	f.next = began.Add(f.pace.answered(len(got.Records), got.Bytes, got.Behind))
 	return nil
-}
-
-// answerOf takes over what GetRecords gave.
-func answerOf(out *kinesis.GetRecordsOutput) answer {
-	a := answer{closed: out.NextShardIterator == nil, children: out.ChildShards, clock: shardlake.At(serviceTime(out.ResultMetadata))}
-	a.tail.Behind = -1
-	if out.MillisBehindLatest != nil {
-		a.tail.Behind = time.Duration(*out.MillisBehindLatest) * time.Millisecond
-	}
-	if a.tail.Behind == 0 {
-		a.tail.Tip = a.clock
-	}
-	a.records, a.bytes = recordsOf(out.Records)
-	return a
-}
-
-// recordsOf takes over records as the SDK reads them.
-func recordsOf(in []types.Record) (out []shardlake.Record, bytes int64) {
-	out = make([]shardlake.Record, len(in))
-	for i := range in {
-		out[i] = shardlake.Record{Pos: shardlake.Position{Seq: aws.ToString(in[i].SequenceNumber)}, Key: aws.ToString(in[i].PartitionKey), Data: in[i].Data}
-		if t := in[i].ApproximateArrivalTimestamp; t != nil {
-			out[i].Arrived = shardlake.At(*t)
-		}
-		bytes += int64(len(out[i].Data) + len(out[i].Key))
-	}
-	return out, bytes
 }
 
 // single leaves retries to the fetcher, which knows the pace of the shard.
 func single(o *kinesis.Options) { o.RetryMaxAttempts = 1 }
+
+// fast is single, and has the answer read by package wire.
+func (r *reader) fast(o *kinesis.Options) {
+	single(o)
+	r.read(o)
+}
 
 // iterate makes an iterator at the fetcher's position.
 func (f *poller) iterate(ctx context.Context, c *kinesis.Client) error {

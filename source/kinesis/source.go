@@ -41,6 +41,7 @@ type reader struct {
 
 	mu     sync.Mutex // of what follows
 	client *kinesis.Client
+	read   func(*kinesis.Options) // how answers of GetRecords are read; set with client
 	about  about
 
 	consumerARN string

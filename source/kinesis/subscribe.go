@@ -246,10 +246,23 @@ func (f *subscriber) event(ctx context.Context) error {
 	if a.tail.Behind == 0 && fresh {
 		a.tail.Tip = a.clock
 	}
-	a.records, a.bytes = recordsOf(m.Value.Records)
+	a.records, a.held = recordsOf(m.Value.Records)
 	if err := f.accept(ctx, a); err != nil {
 		return err
 	}
 	f.after = aws.ToString(m.Value.ContinuationSequenceNumber)
 	return nil
+}
+
+// recordsOf takes over records as the SDK reads them.
+func recordsOf(in []types.Record) (out []shardlake.Record, held int64) {
+	out = make([]shardlake.Record, len(in))
+	for i := range in {
+		out[i] = shardlake.Record{Pos: shardlake.Position{Seq: aws.ToString(in[i].SequenceNumber)}, Key: aws.ToString(in[i].PartitionKey), Data: in[i].Data}
+		if t := in[i].ApproximateArrivalTimestamp; t != nil {
+			out[i].Arrived = shardlake.At(*t)
+		}
+		held += int64(cap(out[i].Data) + len(out[i].Key) + len(out[i].Pos.Seq))
+	}
+	return out, held
 }
