@@ -15,8 +15,7 @@ type Position struct {
 	Sub int    `json:"sub,omitempty"`
 	// Partial says that more user records of the same sequence number may follow
 	// this one, so that resuming must fetch the record of Seq again and drop what
-	// is not beyond Sub. A lane commits at record boundaries, so only positions
-	// taken over from other programs are partial.
+	// is not beyond Sub.
 	Partial bool `json:"partial,omitempty"`
 }
 

@@ -37,6 +37,7 @@ type cloud struct {
 	dynamo  *dynamotest.Server
 	s3      *s3test.Server
 	put     int
+	each    time.Duration // that a request takes
 }
 
 func newCloud(t *testing.T, shards int) *cloud {
@@ -114,6 +115,7 @@ type task struct {
 	pipe   *pipeline.Pipeline
 	stop   context.CancelFunc
 	killed atomic.Bool
+	each   time.Duration // that a request takes
 	wg     sync.WaitGroup
 	err    error
 }
@@ -131,11 +133,12 @@ func (m mortal) Do(r *http.Request) (*http.Response, error) {
 		<-r.Context().Done()
 		return nil, r.Context().Err()
 	}
+	time.Sleep(m.task.each)
 	return m.via.Do(r)
 }
 
 func (c *cloud) start(change func(*pipeline.Config)) *task {
-	t := new(task)
+	t := &task{each: c.each}
 	creds := s3test.AnyCredentials()
 	lake := s3.Bucket(s3.Config{Bucket: "lake", Region: "us-east-1", Endpoint: "https://s3.example.com", Credentials: creds, HTTPClient: mortal{t, c.s3.Client()}})
 	cfg := pipeline.Config{CommitEvery: 10 * time.Second, Leases: dynamo.Table(dynamo.Config{

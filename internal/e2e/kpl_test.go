@@ -76,3 +76,42 @@ func TestFromInsideOfAnAggregate(t *testing.T) {
 		})
 	}
 }
+
+// Commits that fall inside of large aggregates, and tasks that are killed at any
+// time, lose and double nothing.
+func TestKilledInsideOfAggregates(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCloud(t, 1)
+		c.each = 20 * time.Millisecond
+		const each, n = 12_000, 3
+		for i := range n {
+			if _, _, err := c.kinesis.Put("clicks", "a", aggregated(i*each, each)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		inside := 0
+		for lived := 100 * time.Millisecond; ; lived += 170 * time.Millisecond {
+			a := c.start(func(cfg *pipeline.Config) { cfg.CommitRecords, cfg.LeaseTime = 1, time.Second })
+			time.Sleep(lived)
+			a.kill()
+			if item := c.dynamo.Item("clicks", "shardId-000000000000"); item["checkpointSubSequenceNumber"].Text != "" {
+				if sub := item["checkpointSubSequenceNumber"].Text; sub != "0" && sub != fmt.Sprint(each-1) {
+					inside++
+				}
+			}
+			time.Sleep(3 * time.Second)
+			if lived > 2*time.Second {
+				break
+			}
+		}
+		last := c.start(nil)
+		time.Sleep(time.Minute)
+		last.end(t)
+		if got := c.stored(); len(got) != each*n {
+			t.Errorf("%d of %d numbers are in the lake", len(got), each*n)
+		}
+		if inside == 0 {
+			t.Error("no task died with a commit inside of an aggregate: this test shows nothing")
+		}
+	})
+}
