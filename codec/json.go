@@ -2,17 +2,15 @@ package codec
 
 import (
 	"bytes"
-	"encoding/json/jsontext"
+	"context"
 	"encoding/json/v2"
 	"errors"
 	"fmt"
-	"strconv"
-	"strings"
-	"unicode/utf8"
-
-	jsonv1 "encoding/json"
+	"reflect"
+	"unsafe"
 
 	"github.com/shardlake/shardlake"
+	"github.com/shardlake/shardlake/codec/internal/jsonrow"
 )
 
 // JSON decodes one JSON document. What is not one becomes a dead letter: no
@@ -23,90 +21,63 @@ import (
 // must match in case. A lone surrogate escape becomes U+FFFD. Numbers that land
 // in an any come as json.Number with all their digits; in a float64 field they
 // are rounded as any float is.
-func JSON[T any]() (Decoder[T], error) { return function[T](document[T]), nil }
-
-func document[T any](r *shardlake.Record) (v T, err error) {
-	data := bytes.TrimPrefix(r.Data, bom)
-	if !utf8.Valid(data) {
-		return v, shardlake.Reject(errors.New("json: the payload is not UTF-8"))
+//
+// Fields, tags and methods have the meaning that encoding/json/v2 gives them. Rows
+// of usual types are filled by a program that is made here, from the type; fields
+// of other types, and documents that are to be refused, are decoded by
+// encoding/json/v2 itself, so methods such as UnmarshalJSON may be called twice for
+// a document that is refused. A type that no object can fill is an error: struct
+// tags that contradict each other, a channel.
+//
+// Strings, and the elements of slices, are copied out of the record into memory
+// that the rows of a few records share: at most 4 KiB stay for the sake of one
+// short string.
+func JSON[T any]() (Decoder[T], error) {
+	if err := fillable(reflect.TypeFor[T]()); err != nil {
+		return nil, err
 	}
-	if err := json.Unmarshal(data, &v, lenient); err != nil {
-		var zero T
-		return zero, shardlake.Reject(describe(err, len(data)))
-	}
-	if k := jsontext.Value(data).Kind(); k == 'n' {
-		var zero T
-		return zero, shardlake.Reject(errors.New("json: the document is null"))
-	}
-	return v, nil
+	program := jsonrow.Compile(reflect.TypeFor[T](), func(value []byte, pointer any) error {
+		return json.Unmarshal(value, pointer, lenient)
+	})
+	return &documents[T]{program.NewDecoder()}, nil
 }
 
-var bom = []byte("\xEF\xBB\xBF")
+type documents[T any] struct{ fast *jsonrow.Decoder }
 
-// lenient is what JSON reads with; it is never changed. That bytes are UTF-8 is
-// known by then: what is allowed here are lone surrogate escapes.
-var lenient = json.JoinOptions(
-	jsontext.AllowInvalidUTF8(true),
-	json.WithUnmarshalers(json.UnmarshalFromFunc(keepDigits)),
-)
-
-// keepDigits is asked for each any: a number there would be a float64, which
-// rounds integers beyond 2^53.
-func keepDigits(d *jsontext.Decoder, v *any) error {
-	if d.PeekKind() != '0' {
-		return errors.ErrUnsupported
+func (d *documents[T]) Decode(_ context.Context, records []shardlake.Record, rows []T) (n int, err error) {
+	for n = range records {
+		clear(rows[n : n+1])
+		if d.fast.Decode(bytes.TrimPrefix(records[n].Data, bom), unsafe.Pointer(&rows[n])) {
+			continue
+		}
+		if rows[n], err = document[T](&records[n]); err != nil {
+			return n, err
+		}
 	}
-	n, err := d.ReadValue()
-	if err == nil {
-		*v = jsonv1.Number(n)
-	}
-	return err
+	return len(records), nil
 }
 
-// describe keeps the position in the document and leaves the payload out.
-func describe(err error, size int) error {
-	if size == 0 {
-		return errors.New("json: the payload is empty")
+// fillable finds out whether a type, or what it points to, can be filled by an
+// object at all, if that is certain: a type with methods of its own may be.
+func fillable(t reflect.Type) error {
+	root := t
+	for t.Kind() == reflect.Pointer {
+		t = t.Elem()
 	}
-	if sem, ok := errors.AsType[*json.SemanticError](err); ok {
-		return misfit(sem)
+	switch t.Kind() {
+	case reflect.Chan, reflect.Func, reflect.UnsafePointer, reflect.Complex64, reflect.Complex128:
+		if !jsonrow.DecodesItself(t) {
+			return fmt.Errorf("codec: JSON has no values for rows of type %s: use a struct", root)
+		}
+	case reflect.Struct:
+		if jsonrow.DecodesItself(t) {
+			return nil
+		}
+		err := json.Unmarshal([]byte("{}"), reflect.New(t).Interface(), lenient)
+		if e, ok := errors.AsType[*json.SemanticError](err); ok {
+			return fmt.Errorf("codec: JSON cannot fill rows of type %s: %w", root, e.Err)
+		}
+		return err
 	}
-	// The library's own prefixes say which half of it found the fault.
-	return errors.New("json: " + strings.TrimPrefix(strings.TrimPrefix(err.Error(), "json: "), "jsontext: "))
-}
-
-// misfit says where a value does not fit its field. The library's text is not
-// used: it quotes the value, as its cause may too (time.Parse does), and it
-// changes its wording from process to process, so that equal faults would not
-// have equal reasons.
-func misfit(e *json.SemanticError) error {
-	what := "a value"
-	switch e.JSONKind {
-	case '"':
-		what = "a string"
-	case '0':
-		what = "a number"
-	case 't', 'f':
-		what = "a bool"
-	case 'n':
-		what = "a null"
-	case '{':
-		what = "an object"
-	case '[':
-		what = "an array"
-	}
-	where, into, why := "the document", "its field", ""
-	if e.JSONPointer != "" {
-		where = strconv.Quote(string(e.JSONPointer))
-	}
-	if e.GoType != nil {
-		into = e.GoType.String()
-	}
-	switch {
-	case errors.Is(e.Err, strconv.ErrRange):
-		why = ": " + strconv.ErrRange.Error()
-	case errors.Is(e.Err, strconv.ErrSyntax):
-		why = ": " + strconv.ErrSyntax.Error()
-	}
-	return fmt.Errorf("json: %s at %s does not fit %s%s", what, where, into, why)
+	return nil
 }

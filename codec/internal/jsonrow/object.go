@@ -1,0 +1,261 @@
+package jsonrow
+
+import (
+	"encoding/binary"
+	"reflect"
+	"strings"
+	"unsafe"
+)
+
+// A kind says which fields an object decodes itself, without calling an op.
+type kind uint8
+
+const (
+	other kind = iota
+	text64
+	int64Kind
+	float64Kind
+)
+
+// A field is where a member of an object goes, and how.
+type field struct {
+	// words are the first 16 bytes of the name in quotes with its colon, masks say
+	// which of them there are: two comparisons find the name in most documents.
+	words, masks [2]uint64
+	size         int // of all that, in bytes
+	quoted       string
+	offset       uintptr
+	op           op
+	string       int // place of the last string
+	kind         kind
+}
+
+// at tells whether the field's name stands at b[i].
+func (f *field) at(b []byte, i int) bool {
+	if len(b)-i < 16 {
+		return len(b)-i >= f.size && string(b[i:i+f.size]) == f.quoted
+	}
+	w := b[i : i+16]
+	return (binary.LittleEndian.Uint64(w)^f.words[0])&f.masks[0] == 0 &&
+		(binary.LittleEndian.Uint64(w[8:])^f.words[1])&f.masks[1] == 0 &&
+		(f.size <= 16 || len(b)-i >= f.size && string(b[i+16:i+f.size]) == f.quoted[16:])
+}
+
+// An object decodes objects into a struct.
+type object struct {
+	fields []field // in the order of their declaration
+	byName map[string]int
+}
+
+// structOp leaves structs whose fields it does not understand to encoding/json/v2.
+func (p *Program) structOp(t reflect.Type) op {
+	list, ok := members(t)
+	if !ok {
+		return p.generalOp(t)
+	}
+	// encoding/json/v2 has the last word on whether there is a mistake in the type.
+	if p.general([]byte("{}"), reflect.New(t).Interface()) != nil {
+		return p.generalOp(t)
+	}
+	o := &object{byName: make(map[string]int)}
+	for _, m := range list {
+		o.byName[m.name] = len(o.fields)
+		o.fields = append(o.fields, p.field(t, m))
+	}
+	if len(o.fields) > 64 {
+		return o.decodeWide
+	}
+	return o.decode
+}
+
+func (p *Program) field(t reflect.Type, m member) field {
+	// Documents may escape the name: then it is found by name.
+	f := field{quoted: `"` + m.name + `":`}
+	f.size = len(f.quoted)
+	padded := []byte(f.quoted + strings.Repeat("\x00", 16))
+	mask := []byte(strings.Repeat("\xff", min(f.size, 16)) + strings.Repeat("\x00", 16))
+	for k := range 2 {
+		f.words[k] = binary.LittleEndian.Uint64(padded[8*k:])
+		f.masks[k] = binary.LittleEndian.Uint64(mask[8*k:])
+		f.words[k] &= f.masks[k]
+	}
+	switch f.op = p.memberOp(m); {
+	case m.text || has(m.typ, methods...):
+	case m.typ.Kind() == reflect.String:
+		f.kind, f.string = text64, p.newString()
+	case m.typ.Kind() == reflect.Int64 && m.typ != durationType:
+		f.kind = int64Kind
+	case m.typ.Kind() == reflect.Float64:
+		f.kind = float64Kind
+	}
+	// The way through embedded structs: offsets, and pointers to follow.
+	for k, i := range m.index {
+		sf := t.Field(i)
+		f.offset += sf.Offset
+		if t = sf.Type; t.Kind() == reflect.Pointer && k+1 < len(m.index) {
+			f.op, f.kind = p.through(sf, m.index[k+1:], f.op), other
+			break
+		}
+	}
+	return f
+}
+
+// through makes an op for a field of an embedded pointer to a struct, which is
+// allocated when the first of its fields is met.
+func (p *Program) through(pointer reflect.StructField, index []int, inner op) op {
+	if !pointer.IsExported() {
+		return giveUp // it cannot be set
+	}
+	t := pointer.Type.Elem()
+	var offset uintptr
+	at := t
+	for k, i := range index {
+		sf := at.Field(i)
+		offset += sf.Offset
+		if at = sf.Type; at.Kind() == reflect.Pointer && k+1 < len(index) {
+			inner = p.through(sf, index[k+1:], inner)
+			break
+		}
+	}
+	s := p.newSlab(t)
+	return func(d *Decoder, b []byte, i int, q unsafe.Pointer) int {
+		place := (*unsafe.Pointer)(q)
+		if *place == nil {
+			*place = s.one(d)
+		}
+		return inner(d, b, i, unsafe.Add(*place, offset))
+	}
+}
+
+func giveUp(*Decoder, []byte, int, unsafe.Pointer) int { return -1 }
+
+// decode fills a struct of up to 64 fields.
+func (o *object) decode(d *Decoder, b []byte, i int, p unsafe.Pointer) int {
+	if b[i] != '{' {
+		return null(b, i)
+	}
+	i, done := d.open(b, i, '}')
+	var seen uint64
+	next := 0 // the field that is expected: members come in one order mostly
+	names := d.newNames()
+	for !done {
+		if i < 0 {
+			return -1
+		}
+		if next < len(o.fields) && o.fields[next].at(b, i) {
+			i = space(b, i+o.fields[next].size)
+			if i >= len(b) {
+				return -1
+			}
+		} else if next, i = o.find(d, b, i, &names); i < 0 {
+			return -1
+		}
+		if next < 0 {
+			i, next = d.skip(b, i), len(o.fields)
+		} else {
+			if seen&(1<<next) != 0 {
+				return -1
+			}
+			seen |= 1 << next
+			i = o.fields[next].decode(d, b, i, p)
+			next++
+		}
+		if i < 0 {
+			return -1
+		}
+		// As comma does, here for speed.
+		if i+1 < len(b) && b[i] == ',' && b[i+1] > ' ' {
+			i++
+			continue
+		}
+		i, done = comma(b, i, '}')
+	}
+	d.forget(&names)
+	d.depth--
+	return i
+}
+
+// decodeWide fills a struct of more fields.
+func (o *object) decodeWide(d *Decoder, b []byte, i int, p unsafe.Pointer) int {
+	if b[i] != '{' {
+		return null(b, i)
+	}
+	i, done := d.open(b, i, '}')
+	base, words := len(d.seen), len(o.fields)/64+1
+	for range words {
+		d.seen = append(d.seen, 0)
+	}
+	next := 0
+	names := d.newNames()
+	for !done {
+		if i < 0 {
+			return -1
+		}
+		if next < len(o.fields) && o.fields[next].at(b, i) {
+			i = space(b, i+o.fields[next].size)
+			if i >= len(b) {
+				return -1
+			}
+		} else if next, i = o.find(d, b, i, &names); i < 0 {
+			return -1
+		}
+		if next < 0 {
+			i, next = d.skip(b, i), len(o.fields)
+		} else {
+			word, bit := base+next/64, uint64(1)<<(next%64)
+			if d.seen[word]&bit != 0 {
+				return -1
+			}
+			d.seen[word] |= bit
+			i = o.fields[next].decode(d, b, i, p)
+			next++
+		}
+		if i < 0 {
+			return -1
+		}
+		i, done = comma(b, i, '}')
+	}
+	d.seen = d.seen[:base]
+	d.forget(&names)
+	d.depth--
+	return i
+}
+
+// find looks the name at i up; -1 if it has no field and is new to names.
+func (o *object) find(d *Decoder, b []byte, i int, names *nameSet) (k, next int) {
+	name, next := d.name(b, i)
+	if next < 0 {
+		return -1, -1
+	}
+	if k, ok := o.byName[name]; ok {
+		return k, next
+	}
+	if !d.add(names, name) {
+		return -1, -1
+	}
+	return -1, next
+}
+
+// decode fills the field of the struct at p.
+func (f *field) decode(d *Decoder, b []byte, i int, p unsafe.Pointer) int {
+	q := unsafe.Add(p, f.offset)
+	switch f.kind {
+	case text64:
+		if b[i] == '"' {
+			return d.text(b, i, (*string)(q), f.string)
+		}
+	case int64Kind:
+		if b[i] != 'n' {
+			v, end := whole(b, i, 64)
+			*(*int64)(q) = v
+			return end
+		}
+	case float64Kind:
+		if b[i] != 'n' {
+			v, end := float(b, i, 64)
+			*(*float64)(q) = v
+			return end
+		}
+	}
+	return f.op(d, b, i, q)
+}
