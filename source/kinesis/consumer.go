@@ -102,3 +102,61 @@ func validConsumer(s string) bool {
 	}
 	return validStream(s)
 }
+
+// Consumer is a consumer of enhanced fan-out that a stream has. Each is billed by
+// the hour and shard, read or not.
+type Consumer struct {
+	Name, ARN, Status string
+	Created           time.Time
+}
+
+// Consumers lists the consumers of cfg.Stream.
+func Consumers(ctx context.Context, cfg Config) (all []Consumer, _ error) {
+	r, a, err := at(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	in := &kinesis.ListStreamConsumersInput{StreamARN: &a.arn}
+	for {
+		out, err := call(ctx, r, "ListStreamConsumers", func(c *kinesis.Client, ctx context.Context) (*kinesis.ListStreamConsumersOutput, error) {
+			return c.ListStreamConsumers(ctx, in)
+		})
+		if err != nil {
+			return nil, err
+		}
+		for _, c := range out.Consumers {
+			all = append(all, Consumer{aws.ToString(c.ConsumerName), aws.ToString(c.ConsumerARN), string(c.ConsumerStatus), aws.ToTime(c.ConsumerCreationTimestamp)})
+		}
+		if aws.ToString(out.NextToken) == "" {
+			return all, nil
+		}
+		in = &kinesis.ListStreamConsumersInput{StreamARN: &a.arn, NextToken: out.NextToken}
+	}
+}
+
+// RemoveConsumer removes the consumer cfg.Consumer. Who reads by it has an error
+// then; an application that still names it registers it again when it starts.
+func RemoveConsumer(ctx context.Context, cfg Config) error {
+	r, a, err := at(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	in := &kinesis.DeregisterStreamConsumerInput{StreamARN: &a.arn, ConsumerName: &cfg.Consumer}
+	if isARN(cfg.Consumer) {
+		in = &kinesis.DeregisterStreamConsumerInput{ConsumerARN: &cfg.Consumer}
+	}
+	_, err = call(ctx, r, "DeregisterStreamConsumer", func(c *kinesis.Client, ctx context.Context) (*kinesis.DeregisterStreamConsumerOutput, error) {
+		return c.DeregisterStreamConsumer(ctx, in)
+	})
+	return err
+}
+
+// at is a reader of a stream and what the stream is.
+func at(ctx context.Context, cfg Config) (*reader, about, error) {
+	r := &reader{cfg: cfg.withDefaults()}
+	if err := r.cfg.validate(); err != nil {
+		return nil, about{}, err
+	}
+	a, err := r.describe(ctx)
+	return r, a, err
+}
