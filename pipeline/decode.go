@@ -43,8 +43,8 @@ func (l *lane[T]) decodeBatch(ctx context.Context, recs []shardlake.Record) erro
 		}
 		i += done
 		if (refused == nil) != (i == len(recs)) {
-			err := fmt.Errorf("the decoder breaks its contract: %d rows of %d records with the error %v", done, len(recs)-i+done, refused)
-			return l.fail("decode", err, "an error is about the record behind the rows")
+			err := fmt.Errorf("the decoder breaks its contract: %d rows of %d records", done, len(recs)-i+done)
+			return l.fail("decode", errors.Join(err, refused), "it has an error if, and only if, there is a record behind the rows")
 		}
 		if refused != nil {
 			if err := l.refuse(ctx, &recs[i], refused); err != nil {

@@ -20,7 +20,7 @@ var layers = []struct {
 	only []string
 }{
 	{"the vocabulary stands on the standard library alone", []string{"."}, nil},
-	{"contracts stand on the vocabulary", []string{"./stage", "./stage/window", "./source", "./sink", "./codec"}, []string{".", "./stage/window", "./internal/schema", "./internal/spread", "./internal/own"}},
+	{"contracts stand on the vocabulary", []string{"./stage", "./stage/window", "./source", "./sink", "./codec"}, []string{".", "./stage/window", "./internal/schema", "./internal/spread", "./internal/own", "./codec/internal/..."}},
 	{"internal packages stand on the vocabulary", []string{"./internal/..."}, []string{".", "./internal/..."}},
 	{"the lease contract stands on the vocabulary", []string{"./pipeline/lease"}, []string{"."}},
 	{"the engine stands on the contracts and x/sync", []string{"./pipeline"}, []string{".", "./stage", "./stage/window", "./source", "./sink", "./codec", "./pipeline/lease", "./pipeline/internal/...", "./internal/...", "golang.org/x/sync/..."}},
