@@ -1,7 +1,8 @@
 package codec_test
 
 import (
-	"bytes"
+	"encoding/binary"
+	"math/bits"
 	"strconv"
 	"time"
 	"unsafe"
@@ -24,10 +25,10 @@ type click struct {
 	Skip    map[string]string `json:"-"`
 }
 
-// hand decodes clicks as one writes it by hand, or generates it, for this type: a
-// switch over names, one scan, strings copied into chunks. It does without what
-// JSON has to do besides: it knows no ignored members, no escapes, no text but
-// ASCII, no second order of slow paths.
+// hand decodes clicks as one writes it for this type and for speed: the names in the
+// order in which they come, as constants; one scan over text, eight bytes at a time;
+// strings copied into chunks. It does without what JSON has to do besides: it knows
+// no other order, no white space, no ignored members, no escapes, no text but ASCII.
 type hand struct {
 	room []byte
 	tags []string
@@ -35,94 +36,107 @@ type hand struct {
 
 func (h *hand) decode(b []byte, c *click) bool {
 	*c = click{}
-	i := handSpace(b, 0)
-	if i >= len(b) || b[i] != '{' {
+	i, ok := 0, false
+	if i, ok = handName(b, i, `{"id":`); !ok {
 		return false
 	}
-	i++
-	var seen uint
-	for {
-		i = handSpace(b, i)
-		name, at, ok := handText(b, i)
-		if !ok {
-			return false
-		}
-		if i = handSpace(b, at); i >= len(b) || b[i] != ':' {
-			return false
-		}
-		i = handSpace(b, i+1)
-		bit := uint(0)
-		switch string(name) {
-		case "id":
-			bit = 1 << 0
-			c.ID, i, ok = handInt(b, i)
-		case "time":
-			bit = 1 << 1
-			c.Time, i, ok = handTime(b, i)
-		case "user":
-			bit = 1 << 2
-			c.User, i, ok = h.text(b, i)
-		case "session":
-			bit = 1 << 3
-			c.Session, i, ok = h.text(b, i)
-		case "url":
-			bit = 1 << 4
-			c.URL, i, ok = h.text(b, i)
-		case "referer":
-			bit = 1 << 5
-			c.Referer, i, ok = h.text(b, i)
-		case "agent":
-			bit = 1 << 6
-			c.Agent, i, ok = h.text(b, i)
-		case "country":
-			bit = 1 << 7
-			c.Country, i, ok = h.text(b, i)
-		case "type":
-			bit = 1 << 8
-			c.Type, i, ok = h.text(b, i)
-		case "millis":
-			bit = 1 << 9
-			var n int64
-			n, i, ok = handInt(b, i)
-			c.Millis = int32(n)
-			ok = ok && int64(c.Millis) == n
-		case "price":
-			bit = 1 << 10
-			c.Price, i, ok = handFloat(b, i)
-		case "tags":
-			bit = 1 << 11
-			c.Tags, i, ok = h.list(b, i)
-		default:
-			return false
-		}
-		if !ok || seen&bit != 0 {
-			return false
-		}
-		seen |= bit
-		if i = handSpace(b, i); i >= len(b) {
-			return false
-		}
-		if b[i] == ',' {
-			i++
-			continue
-		}
-		return b[i] == '}' && handSpace(b, i+1) == len(b)
+	if c.ID, i, ok = handInt(b, i); !ok {
+		return false
 	}
+	if i, ok = handName(b, i, `,"time":`); !ok {
+		return false
+	}
+	if c.Time, i, ok = handTime(b, i); !ok {
+		return false
+	}
+	if i, ok = handName(b, i, `,"user":`); !ok {
+		return false
+	}
+	if c.User, i, ok = h.text(b, i); !ok {
+		return false
+	}
+	if i, ok = handName(b, i, `,"session":`); !ok {
+		return false
+	}
+	if c.Session, i, ok = h.text(b, i); !ok {
+		return false
+	}
+	if i, ok = handName(b, i, `,"url":`); !ok {
+		return false
+	}
+	if c.URL, i, ok = h.text(b, i); !ok {
+		return false
+	}
+	if i, ok = handName(b, i, `,"referer":`); !ok {
+		return false
+	}
+	if c.Referer, i, ok = h.text(b, i); !ok {
+		return false
+	}
+	if i, ok = handName(b, i, `,"agent":`); !ok {
+		return false
+	}
+	if c.Agent, i, ok = h.text(b, i); !ok {
+		return false
+	}
+	if i, ok = handName(b, i, `,"country":`); !ok {
+		return false
+	}
+	if c.Country, i, ok = h.text(b, i); !ok {
+		return false
+	}
+	if i, ok = handName(b, i, `,"type":`); !ok {
+		return false
+	}
+	if c.Type, i, ok = h.text(b, i); !ok {
+		return false
+	}
+	if i, ok = handName(b, i, `,"millis":`); !ok {
+		return false
+	}
+	n := int64(0)
+	if n, i, ok = handInt(b, i); !ok || int64(int32(n)) != n {
+		return false
+	}
+	c.Millis = int32(n)
+	if i, ok = handName(b, i, `,"price":`); !ok {
+		return false
+	}
+	if c.Price, i, ok = handFloat(b, i); !ok {
+		return false
+	}
+	if i, ok = handName(b, i, `,"tags":`); !ok {
+		return false
+	}
+	if c.Tags, i, ok = h.list(b, i); !ok {
+		return false
+	}
+	return i+1 == len(b) && b[i] == '}'
 }
 
-func handSpace(b []byte, i int) int {
-	for i < len(b) && (b[i] == ' ' || b[i] == '\n' || b[i] == '\r' || b[i] == '\t') {
-		i++
+// handName is inlined, and its comparison is one of words.
+func handName(b []byte, i int, name string) (int, bool) {
+	if i < 0 || len(b)-i < len(name) || string(b[i:i+len(name)]) != name {
+		return 0, false
 	}
-	return i
+	return i + len(name), true
 }
 
 func handText(b []byte, i int) ([]byte, int, bool) {
 	if i >= len(b) || b[i] != '"' {
 		return nil, 0, false
 	}
+	const one, high = 0x0101010101010101, 0x8080808080808080
 	i++
-	for k := i; k < len(b); k++ {
+	k := i
+	for ; k+8 <= len(b); k += 8 {
+		x := binary.LittleEndian.Uint64(b[k:])
+		if m := ((x ^ one*'"' - one) | (x ^ one*'\\' - one) | (x - one*' ') | x) & high; m != 0 {
+			k += bits.TrailingZeros64(m) >> 3
+			return b[i:k], k + 1, b[k] == '"'
+		}
+	}
+	for ; k < len(b); k++ {
 		switch c := b[k]; {
 		case c == '"':
 			return b[i:k], k + 1, true
@@ -151,7 +165,7 @@ func (h *hand) list(b []byte, i int) ([]string, int, bool) {
 	if i >= len(b) || b[i] != '[' {
 		return nil, 0, false
 	}
-	if i = handSpace(b, i+1); i < len(b) && b[i] == ']' {
+	if i++; i < len(b) && b[i] == ']' {
 		return []string{}, i + 1, true
 	}
 	start := len(h.tags)
@@ -159,12 +173,12 @@ func (h *hand) list(b []byte, i int) ([]string, int, bool) {
 		h.tags, start = make([]string, 0, 64), 0
 	}
 	for {
-		s, at, ok := h.text(b, handSpace(b, i))
+		s, at, ok := h.text(b, i)
 		if !ok {
 			return nil, 0, false
 		}
 		h.tags = append(h.tags, s)
-		if i = handSpace(b, at); i >= len(b) {
+		if i = at; i >= len(b) {
 			return nil, 0, false
 		}
 		if b[i] == ',' {
@@ -191,20 +205,28 @@ func handInt(b []byte, i int) (int64, int, bool) {
 }
 
 func handFloat(b []byte, i int) (float64, int, bool) {
-	start := i
-	for i < len(b) && (b[i]-'0' <= 9 || b[i] == '.' || b[i] == '-' || b[i] == '+' || b[i]|0x20 == 'e') {
-		i++
-	}
-	if whole, fraction, ok := bytes.Cut(b[start:i], []byte(".")); ok && len(fraction) <= 4 && len(whole) <= 9 {
-		a, n, ok1 := handInt(whole, 0)
-		f, m, ok2 := handInt(append([]byte{'1'}, fraction...), 0)
-		if ok1 && ok2 && n == len(whole) && m == len(fraction)+1 && whole[0] != '-' {
-			scale := [...]int64{1, 10, 100, 1000, 10000}[len(fraction)]
-			return float64(a*scale+f-scale) / float64(scale), i, true
+	start, n, point := i, int64(0), 0
+	for ; i < len(b); i++ {
+		if c := b[i] - '0'; c <= 9 {
+			n = n*10 + int64(c)
+		} else if b[i] == '.' && point == 0 {
+			point = i + 1
+		} else {
+			break
 		}
 	}
-	f, err := strconv.ParseFloat(string(b[start:i]), 64)
-	return f, i, err == nil
+	scale := 0
+	if point > 0 {
+		scale = i - point
+	}
+	if i-start > 15 || scale > 4 || i == start || i == point || i < len(b) && (b[i] == '-' || b[i]|0x20 == 'e') {
+		for i < len(b) && (b[i]-'0' <= 9 || b[i] == '.' || b[i] == '-' || b[i] == '+' || b[i]|0x20 == 'e') {
+			i++
+		}
+		f, err := strconv.ParseFloat(string(b[start:i]), 64)
+		return f, i, err == nil
+	}
+	return float64(n) / [...]float64{1, 10, 100, 1000, 10000}[scale], i, true
 }
 
 func handTime(b []byte, i int) (time.Time, int, bool) {

@@ -11,9 +11,10 @@ import (
 type kind uint8
 
 const (
-	other kind = iota
-	text64
+	otherKind kind = iota
+	stringKind
 	int64Kind
+	int32Kind
 	float64Kind
 )
 
@@ -30,15 +31,10 @@ type field struct {
 	kind         kind
 }
 
-// at tells whether the field's name stands at b[i].
+// at tells whether the field's name stands at b[i]: all of it where it may end
+// before 16 bytes have passed, or behind those.
 func (f *field) at(b []byte, i int) bool {
-	if len(b)-i < 16 {
-		return len(b)-i >= f.size && string(b[i:i+f.size]) == f.quoted
-	}
-	w := b[i : i+16]
-	return (binary.LittleEndian.Uint64(w)^f.words[0])&f.masks[0] == 0 &&
-		(binary.LittleEndian.Uint64(w[8:])^f.words[1])&f.masks[1] == 0 &&
-		(f.size <= 16 || len(b)-i >= f.size && string(b[i+16:i+f.size]) == f.quoted[16:])
+	return len(b)-i >= f.size && string(b[i:i+f.size]) == f.quoted
 }
 
 // An object decodes objects into a struct.
@@ -62,9 +58,6 @@ func (p *Program) structOp(t reflect.Type) op {
 		o.byName[m.name] = len(o.fields)
 		o.fields = append(o.fields, p.field(t, m))
 	}
-	if len(o.fields) > 64 {
-		return o.decodeWide
-	}
 	return o.decode
 }
 
@@ -82,9 +75,11 @@ func (p *Program) field(t reflect.Type, m member) field {
 	switch f.op = p.memberOp(m); {
 	case m.text || has(m.typ, methods...):
 	case m.typ.Kind() == reflect.String:
-		f.kind, f.string = text64, p.newString()
+		f.kind, f.string = stringKind, p.newString()
 	case m.typ.Kind() == reflect.Int64 && m.typ != durationType:
 		f.kind = int64Kind
+	case m.typ.Kind() == reflect.Int32:
+		f.kind = int32Kind
 	case m.typ.Kind() == reflect.Float64:
 		f.kind = float64Kind
 	}
@@ -93,7 +88,7 @@ func (p *Program) field(t reflect.Type, m member) field {
 		sf := t.Field(i)
 		f.offset += sf.Offset
 		if t = sf.Type; t.Kind() == reflect.Pointer && k+1 < len(m.index) {
-			f.op, f.kind = p.through(sf, m.index[k+1:], f.op), other
+			f.op, f.kind = p.through(sf, m.index[k+1:], f.op), otherKind
 			break
 		}
 	}
@@ -129,36 +124,71 @@ func (p *Program) through(pointer reflect.StructField, index []int, inner op) op
 
 func giveUp(*Decoder, []byte, int, unsafe.Pointer) int { return -1 }
 
-// decode fills a struct of up to 64 fields.
+// decode fills a struct.
 func (o *object) decode(d *Decoder, b []byte, i int, p unsafe.Pointer) int {
 	if b[i] != '{' {
 		return null(b, i)
 	}
 	i, done := d.open(b, i, '}')
-	var seen uint64
-	next := 0 // the field that is expected: members come in one order mostly
+	var seen uint64 // of the first 64 fields
+	base := len(d.seen)
+	for n := 64; n < len(o.fields); n += 64 {
+		d.seen = append(d.seen, 0)
+	}
 	names := d.newNames()
+	next := 0 // the field that is expected: members come in one order mostly
 	for !done {
 		if i < 0 {
 			return -1
 		}
-		if next < len(o.fields) && o.fields[next].at(b, i) {
-			i = space(b, i+o.fields[next].size)
-			if i >= len(b) {
+		var f *field
+		if next < len(o.fields) {
+			f = &o.fields[next]
+			if len(b)-i >= 16 {
+				w0, w1 := binary.LittleEndian.Uint64(b[i:]), binary.LittleEndian.Uint64(b[i+8:])
+				if (w0^f.words[0])&f.masks[0]|(w1^f.words[1])&f.masks[1] != 0 || f.size > 16 && !f.at(b, i) {
+					f = nil
+				}
+			} else if !f.at(b, i) {
+				f = nil
+			}
+		}
+		if f != nil {
+			if i += f.size; i >= len(b) || b[i] <= ' ' {
+				if i = spaces(b, i); i >= len(b) {
+					return -1
+				}
+			}
+		} else {
+			if next, i = o.find(d, b, i, &names); i < 0 {
 				return -1
 			}
-		} else if next, i = o.find(d, b, i, &names); i < 0 {
-			return -1
+			if next < 0 {
+				next = len(o.fields)
+				if i = d.skip(b, i); i >= 0 {
+					i, done = comma(b, i, '}')
+				}
+				continue
+			}
+			f = &o.fields[next]
 		}
-		if next < 0 {
-			i, next = d.skip(b, i), len(o.fields)
-		} else {
+		if next < 64 {
 			if seen&(1<<next) != 0 {
 				return -1
 			}
 			seen |= 1 << next
-			i = o.fields[next].decode(d, b, i, p)
-			next++
+		} else {
+			word, bit := base+next/64-1, uint64(1)<<(next%64)
+			if d.seen[word]&bit != 0 {
+				return -1
+			}
+			d.seen[word] |= bit
+		}
+		next++
+		if q := unsafe.Add(p, f.offset); f.kind == stringKind && b[i] == '"' {
+			i = d.text(b, i, (*string)(q), f.string)
+		} else {
+			i = f.decode(d, b, i, q)
 		}
 		if i < 0 {
 			return -1
@@ -167,51 +197,6 @@ func (o *object) decode(d *Decoder, b []byte, i int, p unsafe.Pointer) int {
 		if i+1 < len(b) && b[i] == ',' && b[i+1] > ' ' {
 			i++
 			continue
-		}
-		i, done = comma(b, i, '}')
-	}
-	d.forget(&names)
-	d.depth--
-	return i
-}
-
-// decodeWide fills a struct of more fields.
-func (o *object) decodeWide(d *Decoder, b []byte, i int, p unsafe.Pointer) int {
-	if b[i] != '{' {
-		return null(b, i)
-	}
-	i, done := d.open(b, i, '}')
-	base, words := len(d.seen), len(o.fields)/64+1
-	for range words {
-		d.seen = append(d.seen, 0)
-	}
-	next := 0
-	names := d.newNames()
-	for !done {
-		if i < 0 {
-			return -1
-		}
-		if next < len(o.fields) && o.fields[next].at(b, i) {
-			i = space(b, i+o.fields[next].size)
-			if i >= len(b) {
-				return -1
-			}
-		} else if next, i = o.find(d, b, i, &names); i < 0 {
-			return -1
-		}
-		if next < 0 {
-			i, next = d.skip(b, i), len(o.fields)
-		} else {
-			word, bit := base+next/64, uint64(1)<<(next%64)
-			if d.seen[word]&bit != 0 {
-				return -1
-			}
-			d.seen[word] |= bit
-			i = o.fields[next].decode(d, b, i, p)
-			next++
-		}
-		if i < 0 {
-			return -1
 		}
 		i, done = comma(b, i, '}')
 	}
@@ -236,22 +221,19 @@ func (o *object) find(d *Decoder, b []byte, i int, names *nameSet) (k, next int)
 	return -1, next
 }
 
-// decode fills the field of the struct at p.
-func (f *field) decode(d *Decoder, b []byte, i int, p unsafe.Pointer) int {
-	q := unsafe.Add(p, f.offset)
-	switch f.kind {
-	case text64:
-		if b[i] == '"' {
-			return d.text(b, i, (*string)(q), f.string)
-		}
-	case int64Kind:
-		if b[i] != 'n' {
+// decode fills the field at q.
+func (f *field) decode(d *Decoder, b []byte, i int, q unsafe.Pointer) int {
+	if b[i] != 'n' {
+		switch f.kind {
+		case int64Kind:
 			v, end := whole(b, i, 64)
 			*(*int64)(q) = v
 			return end
-		}
-	case float64Kind:
-		if b[i] != 'n' {
+		case int32Kind:
+			v, end := whole(b, i, 32)
+			*(*int32)(q) = int32(v)
+			return end
+		case float64Kind:
 			v, end := float(b, i, 64)
 			*(*float64)(q) = v
 			return end

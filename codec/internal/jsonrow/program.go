@@ -33,8 +33,8 @@ type Program struct {
 	general General
 	types   map[reflect.Type]op
 	left    map[reflect.Type]bool // to general
-	strings int // places that compare with their last string
-	slabs   int // places that allocate
+	strings int                   // places that compare with their last string
+	slabs   int                   // places that allocate
 }
 
 // General decodes one value into what the pointer points to, which is zero, by

@@ -26,11 +26,11 @@ func spaces(b []byte, i int) int {
 
 // special marks, in the high bits, the bytes of x that end a run of plain text:
 // quote, backslash, control characters, and what is not ASCII. The lowest mark is
-// exact; borrows may set false ones above it.
+// exact; a subtraction borrows from the byte above a marked one alone, and may so
+// set false marks there.
 func special(x uint64) uint64 {
 	const one, high = 0x0101010101010101, 0x8080808080808080
-	quote, backslash := x^one*'"', x^one*'\\'
-	return ((quote-one)&^quote | (backslash-one)&^backslash | (x-one*' ')&^x | x) & high
+	return ((x ^ one*'"' - one) | (x ^ one*'\\' - one) | (x - one*' ') | x) & high
 }
 
 // plain is the index of the first special byte from i on, or len(b).

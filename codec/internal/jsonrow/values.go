@@ -3,8 +3,10 @@ package jsonrow
 import (
 	"encoding"
 	"encoding/base64"
+	"encoding/binary"
 	"encoding/json"
 	"encoding/json/jsontext"
+	"math/bits"
 	"reflect"
 	"time"
 	"unsafe"
@@ -141,25 +143,30 @@ func (p *Program) stringOp() op {
 // text decodes the string at i. It is compared with the last one of its place:
 // fields with few values are copied seldom.
 func (d *Decoder) text(b []byte, i int, p *string, place int) int {
-	end, escaped := text(b, i+1)
-	if end < 0 {
-		return -1
+	// As the function text does, here for speed.
+	i++
+	for at := i; at+8 <= len(b); at += 8 {
+		m := special(binary.LittleEndian.Uint64(b[at:]))
+		if m == 0 {
+			continue
+		}
+		if at += bits.TrailingZeros64(m) >> 3; b[at] != '"' {
+			break
+		}
+		s, last := b[i:at], &d.last[place]
+		if n := len(*last); n == len(s) && n > 0 && (*last)[n-1] == s[n-1] && *last == string(s) {
+			*p = *last
+			return at + 1
+		}
+		t := d.keep(s)
+		if *p = t; len(t) <= repeated {
+			*last = t
+		}
+		return at + 1
 	}
-	s := b[i+1 : end]
-	if escaped {
-		*p = d.unescaped(s)
-		return end + 1
-	}
-	last := &d.last[place]
-	if *last == string(s) {
-		*p = *last
-		return end + 1
-	}
-	t := d.keep(s)
-	if *p = t; len(t) <= repeated {
-		*last = t
-	}
-	return end + 1
+	s, next := d.string(b, i-1)
+	*p = s
+	return next
 }
 
 func (d *Decoder) unescaped(s []byte) string {
