@@ -27,21 +27,46 @@ const (
 
 // keep copies text to where it stays.
 func (d *Decoder) keep(s []byte) string {
-	n := len(s)
-	if n > len(d.room) {
-		if n == 0 {
-			return ""
-		}
+	from, n := d.filled, len(s)
+	if n > len(d.chunk)-from {
 		if n > long {
 			return string(s)
 		}
-		d.room = make([]byte, chunk)
+		d.chunk, from = make([]byte, chunk), 0
 	}
-	// The room behind is written by later calls alone, never these bytes again.
-	to := d.room[:n:n]
-	d.room = d.room[n:]
+	// Later calls write behind these bytes, never to them.
+	to := d.chunk[from : from+n]
+	d.filled = from + n
 	copy(to, s)
 	return view(to)
+}
+
+// A lastString is what a place read before. One that does not repeat itself is
+// given a rest from comparing.
+type lastString struct {
+	text         string
+	misses, rest uint8
+}
+
+const (
+	tolerated = 8   // misses in a row
+	resting   = 248 // strings
+)
+
+// same is s as a string that stays, the last one if it is equal.
+func (d *Decoder) same(l *lastString, s []byte) string {
+	if n := len(s); n == len(l.text) && n > 0 && l.text[n-1] == s[n-1] && l.text == string(s) {
+		l.misses = 0
+		return l.text
+	}
+	t := d.keep(s)
+	if l.misses++; l.misses > tolerated {
+		l.misses, l.rest = 0, resting
+	}
+	if len(s) <= repeated {
+		l.text = t
+	}
+	return t
 }
 
 // unescape appends the text of a checked string. A surrogate without its other

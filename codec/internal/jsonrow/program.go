@@ -170,9 +170,10 @@ type Decoder struct {
 	program *Program
 	depth   int
 
-	room  []byte   // of the current chunk, unused
-	last  []string // the last short string, by place
-	slabs []slab
+	chunk  []byte       // strings are copied to
+	filled int          // bytes of it that are in use
+	last   []lastString // by place
+	slabs  []slab
 
 	names []string // a stack of the names without field
 	used  int      // most names in this document
@@ -220,5 +221,5 @@ func (d *Decoder) tidy(ok bool, size int) {
 }
 
 func (d *Decoder) forgetAll() {
-	*d = Decoder{program: d.program, room: d.room, last: make([]string, d.program.strings), slabs: make([]slab, d.program.slabs)}
+	*d = Decoder{program: d.program, chunk: d.chunk, filled: d.filled, last: make([]lastString, d.program.strings), slabs: make([]slab, d.program.slabs)}
 }

@@ -153,14 +153,11 @@ func (d *Decoder) text(b []byte, i int, p *string, place int) int {
 		if at += bits.TrailingZeros64(m) >> 3; b[at] != '"' {
 			break
 		}
-		s, last := b[i:at], &d.last[place]
-		if n := len(*last); n == len(s) && n > 0 && (*last)[n-1] == s[n-1] && *last == string(s) {
-			*p = *last
-			return at + 1
-		}
-		t := d.keep(s)
-		if *p = t; len(t) <= repeated {
-			*last = t
+		if last := &d.last[place]; last.rest > 0 {
+			last.rest--
+			*p = d.keep(b[i:at])
+		} else {
+			*p = d.same(last, b[i:at])
 		}
 		return at + 1
 	}
