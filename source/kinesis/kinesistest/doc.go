@@ -35,8 +35,13 @@
 // retention; and, when asked for, the throughput limits of a shard. All of it
 // follows Config.Now. Requests are not authenticated: any signature will do.
 //
-// Enhanced fan-out, encryption, resource policies and stream modes after
-// creation are not served: such a request gets UnknownOperationException.
+// Consumers of enhanced fan-out are registered, listed and removed, and
+// SubscribeToShard pushes events: as records come, every five seconds without, at
+// 2 MiB/s with Config.Limits, for five minutes; a second call for a shard is
+// refused for five seconds and takes over after that.
+//
+// Encryption, resource policies and stream modes after creation are not served:
+// such a request gets UnknownOperationException.
 //
 // # Faults
 //

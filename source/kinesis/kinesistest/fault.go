@@ -60,6 +60,19 @@ const (
 	FalseEnd
 )
 
+// Kinds that strike a subscription, when Fault.After events have been sent; other
+// operations are not changed.
+const (
+	// CutEvents cuts the connection.
+	CutEvents Kind = iota + 300
+	// Silence sends nothing more until the client gives up, as a half-open connection.
+	Silence
+	// ErrorEvent sends Fault.Code as an exception, which ends the subscription.
+	ErrorEvent
+	// RepeatEvent goes back by up to ten records.
+	RepeatEvent
+)
+
 // String is the name of the constant.
 func (k Kind) String() string {
 	switch k {
@@ -93,6 +106,14 @@ func (k Kind) String() string {
 		return "OutOfOrder"
 	case FalseEnd:
 		return "FalseEnd"
+	case CutEvents:
+		return "CutEvents"
+	case Silence:
+		return "Silence"
+	case ErrorEvent:
+		return "ErrorEvent"
+	case RepeatEvent:
+		return "RepeatEvent"
 	}
 	return fmt.Sprintf("Kind(%d)", int(k))
 }
@@ -111,7 +132,7 @@ type Fault struct {
 	// Stream is the stream's name. Empty matches all, and calls without a stream.
 	Stream string
 	// Shard is the shard's id, for operations on a shard: GetRecords (also with an
-	// expired iterator), GetShardIterator, PutRecord, PutRecords, SplitShard (the
+	// expired iterator), GetShardIterator, SubscribeToShard, PutRecord, PutRecords, SplitShard (the
 	// shard to split), MergeShards (ShardToMerge). Empty matches all, and calls
 	// without a shard. Puts to a stream with distribution AUTO match no shard.
 	//
@@ -128,7 +149,9 @@ type Fault struct {
 	// Delay is the time that SlowAnswer and SlowBody take. 0 means one second. It
 	// passes by the timers of package time; see Config.Now.
 	Delay time.Duration
-	// Code, Status and Message make the answer of ErrorAnswer, as in
+	// After is how many events a subscription sends before it is struck.
+	After int
+	// Code, Status and Message make the answer of ErrorAnswer and ErrorEvent, as in
 	// "KMSThrottlingException". Empty means "InternalFailure", 400 (500 for
 	// "InternalFailure"), and a text.
 	Code    string

@@ -41,7 +41,8 @@ type call struct {
 	iter    iterator
 	hasIter bool
 
-	out *buffer
+	out  *buffer
+	push *pushing // the events that are the answer, nil for other operations
 }
 
 // answer writes an answer for which speed does not matter.
@@ -93,6 +94,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	s.tell(c)
+	if failed == nil && c.push != nil {
+		c.push.run(w, r)
+		return
+	}
 	h.Set("Content-Length", strconv.Itoa(len(out.b)))
 	if c.struck != nil && s.after(c, status, w, r) {
 		return
@@ -174,6 +179,14 @@ func (s *Server) identify(c *call) {
 		c.about(r.ShardToSplit)
 	case "MergeShards":
 		c.about(r.ShardToMerge)
+	case "SubscribeToShard":
+		c.about(r.ShardId)
+	}
+	if r.ConsumerARN != "" {
+		if name, err := s.nameOfConsumer(r.ConsumerARN); err == nil {
+			c.event.Stream = name
+		}
+		return
 	}
 	name, err := s.nameOf(r)
 	if err != nil {

@@ -54,6 +54,7 @@ func (s *Server) store(st *stream, sh *shard, e *entry, now time.Time, limited b
 	freed = sh.log.dropBefore(now.Add(-st.retention).UnixMilli())
 	at := now.UnixMilli()
 	index := sh.log.append(record{at: at, key: e.PartitionKey, data: e.Data})
+	sh.tell()
 	return sh.sequence(index, at), nil
 }
 

@@ -254,7 +254,7 @@ func (s *Server) describeStreamSummary(c *call) *Error {
 	if st.status(c.now) == statusCreating {
 		o["OpenShardCount"] = 0
 	}
-	o["ConsumerCount"] = 0
+	o["ConsumerCount"] = len(st.consumers)
 	o["MaxRecordSizeInKiB"] = st.maxRecord >> 10
 	o["RecordDistributionStrategy"] = st.distribution
 	return c.answer(object{"StreamDescriptionSummary": o})

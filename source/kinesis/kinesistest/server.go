@@ -56,20 +56,25 @@ func New(config Config) *Server {
 			"CreateStream":                  (*Server).createStream,
 			"DecreaseStreamRetentionPeriod": (*Server).decreaseRetention,
 			"DeleteStream":                  (*Server).deleteStream,
+			"DeregisterStreamConsumer":      (*Server).deregisterConsumer,
 			"DescribeLimits":                (*Server).describeLimits,
 			"DescribeStream":                (*Server).describeStream,
+			"DescribeStreamConsumer":        (*Server).describeConsumer,
 			"DescribeStreamSummary":         (*Server).describeStreamSummary,
 			"GetRecords":                    (*Server).getRecords,
 			"GetShardIterator":              (*Server).getShardIterator,
 			"IncreaseStreamRetentionPeriod": (*Server).increaseRetention,
 			"ListShards":                    (*Server).listShards,
+			"ListStreamConsumers":           (*Server).listConsumers,
 			"ListStreams":                   (*Server).listStreams,
 			"ListTagsForStream":             (*Server).listTags,
 			"MergeShards":                   (*Server).mergeShards,
 			"PutRecord":                     (*Server).putRecord,
 			"PutRecords":                    (*Server).putRecords,
+			"RegisterStreamConsumer":        (*Server).registerConsumer,
 			"RemoveTagsFromStream":          (*Server).removeTags,
 			"SplitShard":                    (*Server).splitShard,
+			"SubscribeToShard":              (*Server).subscribeToShard,
 			"UpdateMaxRecordSize":           (*Server).updateMaxRecordSize,
 			"UpdateShardCount":              (*Server).updateShardCount,
 		},
@@ -165,6 +170,9 @@ func (s *Server) sweep(st *stream, now time.Time) bool {
 	s.mu.Unlock()
 	st.mu.Lock()
 	st.deleted = true
+	for _, k := range st.consumers {
+		k.remove()
+	}
 	freed := st.clear()
 	st.mu.Unlock()
 	s.release(freed)

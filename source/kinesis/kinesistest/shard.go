@@ -22,6 +22,7 @@ type shard struct {
 	mu     sync.Mutex
 	log    recordLog
 	limits shardLimits
+	wake   chan struct{} // of subscriptions that wait; nil if none does
 }
 
 func shardName(id uint32) string { return fmt.Sprintf("shardId-%012d", id) }

@@ -44,6 +44,7 @@ type stream struct {
 	pending      string // status until settles
 	settles      time.Time
 	deleted      bool // no longer in Server.streams
+	consumers    []*consumer
 }
 
 // status is the status by the clock; the stream's lock is held.
@@ -125,7 +126,10 @@ func (st *stream) add(now time.Time, lo, hi hashKey, parents ...*shard) {
 // close ends a shard. The stream's lock is held for writing, so no put is under
 // way.
 func (st *stream) close(now time.Time, sh *shard) {
+	sh.mu.Lock()
 	sh.isClosed, sh.closed = true, now.UnixMilli()
+	sh.tell()
+	sh.mu.Unlock()
 	st.open = slices.DeleteFunc(st.open, func(o *shard) bool { return o == sh })
 }
 

@@ -45,6 +45,13 @@ type request struct {
 	ShardIterator              string
 	Limit                      *int
 
+	// Consumers
+	ConsumerName, ConsumerARN string
+	StartingPosition          *struct {
+		Type, SequenceNumber string
+		Timestamp            *float64
+	}
+
 	// Writing
 	entry
 	Records                   []entry
