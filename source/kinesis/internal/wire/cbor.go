@@ -16,7 +16,10 @@ import (
 func parseCBOR(body []byte, x *index, a *Answer) error {
 	x.reset()
 	c := decoder{b: body, x: x}
-	if !c.answer() || c.p != len(body) && c.fail("more follows the answer") {
+	if c.answer() && c.p != len(body) {
+		c.fail("more follows the answer")
+	}
+	if c.err != nil {
 		return c.err
 	}
 	if !x.fill(a, body, true) {

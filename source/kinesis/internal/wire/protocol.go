@@ -3,6 +3,7 @@ package wire
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -126,6 +127,9 @@ func (p *protocol) DeserializeResponse(ctx context.Context, op *smithy.Operation
 	}
 	body, err := k.buffers.read(resp.Body, resp.ContentLength)
 	if err != nil {
+		// The SDK would read the rest before it closes the body, and there may be much.
+		err = errors.Join(err, resp.Body.Close())
+		resp.Body = http.NoBody
 		return &smithy.DeserializationError{Err: err}
 	}
 	defer k.buffers.fade(len(body))
@@ -171,17 +175,26 @@ func decode(ctx context.Context, p smithyhttp.ClientProtocol, op *smithy.Operati
 	return p.DeserializeResponse(ctx, op, types, resp, out)
 }
 
-// maxItems is how many objects, members or values the SDK may have to read. It
-// calls itself for each unknown member of an object, so that some millions of them
-// would end the program for want of stack; 10,000 records whose keys are all colons
-// have fewer.
-const maxItems = 3_000_000
+// maxMarks is how many colons, commas and opening brackets the SDK may have to read;
+// 10,000 records have a tenth of that.
+const maxMarks = 1_000_000
 
-// bearable tells whether the SDK can read a body without trouble.
+// bearable tells whether the SDK can read a body without harm. smithy-go 1.28.9 calls
+// itself for each unknown member of an object, so that some millions of them end the
+// program for want of stack, which no recover stops.
 func bearable(body []byte) error {
-	for _, mark := range []string{"{", "[", ":", ","} {
-		if n := bytes.Count(body, []byte(mark)); n > maxItems {
-			return fmt.Errorf("the answer of GetRecords is broken: it has %d times %q, and 10,000 records at most have less than %d", n, mark, maxItems)
+	c, marks := cursor{b: body}, 0
+	for c.p < len(body) {
+		c.p++
+		switch body[c.p-1] {
+		case '"':
+			if _, ok := c.finish(); !ok {
+				return nil // the SDK comes to this place at most
+			}
+		case ':', ',', '{', '[':
+			if marks++; marks > maxMarks {
+				return fmt.Errorf("the answer of GetRecords is broken: it has more than %d members and values", maxMarks/2)
+			}
 		}
 	}
 	return nil
