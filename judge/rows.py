@@ -1,9 +1,11 @@
 """Checks of rows: against the input, across formats, in order, dead letters, aggregates."""
 
+import base64
 import collections
 import datetime
 import hashlib
 
+import kpl
 from report import differences
 
 UTC = datetime.timezone.utc
@@ -64,8 +66,15 @@ def dead(lake, folder, manifest):
         got[r["lane"], r["seq"], r["sub"], r["key"], hashlib.sha256(r["data"]).hexdigest(), len(r["data"])] += 1
         if r["source"] != manifest["stream"] or not r["stage"] or not 0 < len(r["reason"].encode()) <= 1024 or micros(r["arrived"]) <= 0:
             problems.append(f"letter {r['seq']} of {r['lane']}: source {r['source']}, stage {r['stage']}, reason {r['reason']!r}, arrived {r['arrived']}")
-    want = collections.Counter((b["shard"], b["seq"], 0, b["key"], b["sha256"], b["bytes"]) for b in manifest["malformed"])
-    return f"{folder}: the {len(manifest['malformed'])} dead letters are the malformed records, with position and bytes", problems + differences(got, want, "letter")
+    want = collections.Counter()
+    for b in manifest["malformed"]:
+        if "data" not in b:
+            want[b["shard"], b["seq"], 0, b["key"], b["sha256"], b["bytes"]] += 1
+            continue
+        for sub, key, data in kpl.users(base64.b64decode(b["data"]), b["key"]):
+            want[b["shard"], b["seq"], sub, key, hashlib.sha256(data).hexdigest(), len(data)] += 1
+    return (f"{folder}: the {want.total()} dead letters are the {len(manifest['malformed'])} malformed records, aggregated ones taken apart, "
+            "with position and bytes"), problems + differences(got, want, "letter")
 
 
 class Aggregate:

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -37,6 +38,9 @@ type badRecord struct {
 	Key    string `json:"key"`
 	SHA256 string `json:"sha256"`
 	Bytes  int    `json:"bytes"`
+	// Data is the record itself if it begins like an aggregated one (KPL): then there
+	// is a dead letter for each user record in it.
+	Data []byte `json:"data,omitempty"`
 }
 
 // run is one life of the pipeline.
@@ -59,7 +63,11 @@ func (m *manifest) stored(r record, shard, seq string) {
 		return
 	}
 	sum := sha256.Sum256(r.data)
-	m.Malformed = append(m.Malformed, badRecord{Kind: r.bad, Shard: shard, Seq: seq, Key: r.key, SHA256: hex.EncodeToString(sum[:]), Bytes: len(r.data)})
+	b := badRecord{Kind: r.bad, Shard: shard, Seq: seq, Key: r.key, SHA256: hex.EncodeToString(sum[:]), Bytes: len(r.data)}
+	if bytes.HasPrefix(r.data, []byte("\xF3\x89\x9A\xC2")) {
+		b.Data = r.data
+	}
+	m.Malformed = append(m.Malformed, b)
 }
 
 // write writes the manifest to a file, whose folder must exist.
