@@ -117,7 +117,7 @@ func (p *protocol) DeserializeResponse(ctx context.Context, op *smithy.Operation
 	if _, ok := out.(*kinesis.GetRecordsOutput); !ok || !asked {
 		return p.ClientProtocol.DeserializeResponse(ctx, op, types, resp, out)
 	}
-	k.done, k.answer = false, Answer{Behind: -1}
+	k.done, k.refused, k.answer = false, false, Answer{Behind: -1} // the SDK may be trying again
 	standard := func() error { return decode(ctx, p.ClientProtocol, op, types, resp, out) }
 	if k.binary && resp.StatusCode != http.StatusOK {
 		return p.probe.failed(k, resp, standard)
