@@ -32,7 +32,7 @@ export AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=testtest GOTOOLCHAIN=auto
 unset AWS_PROFILE AWS_SESSION_TOKEN AWS_ENDPOINT_URL AWS_ENDPOINT_URL_S3 AWS_ENDPOINT_URL_KINESIS
 
 readonly CASES="web-access web-access-log online-retail machine-sensors airport-weather nginx-status earthquakes
- throttled-web killed-web killed-sensors kinesislocal-nginx kinesislocal-quakes ferrokinesis-web ferrokinesis-sensors s3-web s3-quakes s3-suite dynamo-suite chaos chaos-kinesislocal self-check"
+ throttled-web killed-web killed-sensors kinesislocal-nginx kinesislocal-quakes ferrokinesis-web ferrokinesis-sensors ferrokinesis-fanout s3-web s3-quakes s3-suite dynamo-suite chaos chaos-kinesislocal self-check"
 if [ "${1:-}" = list ]; then
   printf '%s\n' $CASES
   exit
@@ -190,6 +190,7 @@ run() {
     kinesislocal-quakes) local_case "$1" earthquakes $quakes -endpoint "$KINESISLOCAL_ENDPOINT" -stream "$1-$$" -restarts 1 -reshard -close ;;
     ferrokinesis-web) local_case "$1" web-access $web -endpoint "$FERROKINESIS_ENDPOINT" -stream "$1-$$" -strict -restarts 2 -reshard -close ;;
     ferrokinesis-sensors) local_case "$1" machine-sensors $sensors -endpoint "$FERROKINESIS_ENDPOINT" -stream "$1-$$" -strict -restarts 1 -close ;;
+    ferrokinesis-fanout) local_case "$1" machine-sensors $sensors -endpoint "$FERROKINESIS_ENDPOINT" -stream "$1-$$" -consumer judge -strict -restarts 1 -reshard -close ;;
     # An S3 server of others.
     s3-web) bucket_case "$1" web-access $web -restarts 2 -close ;;
     s3-quakes) bucket_case "$1" earthquakes $quakes -restarts 1 -close ;;

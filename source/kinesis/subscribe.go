@@ -238,7 +238,10 @@ func (f *subscriber) event(ctx context.Context) error {
 	if !ok {
 		return nil // of a kind that is younger than this program
 	}
-	a := answer{closed: m.Value.ContinuationSequenceNumber == nil, children: m.Value.ChildShards, clock: shardlake.At(time.Now().Add(f.offset))}
+	// The end of a shard has no continuation, and children. Some servers give a
+	// continuation there; children without a record are told nowhere else.
+	closed := m.Value.ContinuationSequenceNumber == nil || len(m.Value.Records) == 0 && len(m.Value.ChildShards) > 0
+	a := answer{closed: closed, children: m.Value.ChildShards, clock: shardlake.At(time.Now().Add(f.offset))}
 	a.tail.Behind = -1
 	if m.Value.MillisBehindLatest != nil {
 		a.tail.Behind = time.Duration(*m.Value.MillisBehindLatest) * time.Millisecond

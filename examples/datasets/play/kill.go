@@ -73,7 +73,7 @@ func (o options) work(ctx context.Context, s set, lake datasets.Lake) (err error
 		Application: application, Leases: leases, CommitEvery: 100 * time.Millisecond, CommitRecords: 1 + o.worker/2, Discover: 500 * time.Millisecond,
 	})
 	s.build(p, kinesis.Config{
-		Stream: o.stream, Region: region, Endpoint: o.endpoint, Poll: 200 * time.Millisecond, Limit: o.worker,
+		Stream: o.stream, Region: region, Endpoint: o.endpoint, Consumer: o.consumer, Poll: 200 * time.Millisecond, Limit: o.worker,
 		Credentials: credentials.NewStaticCredentialsProvider("test", "testtest", ""),
 	}, lake)
 	if err := p.Run(ctx); err != nil {

@@ -33,12 +33,12 @@ import (
 const application = "judge"
 
 type options struct {
-	set, data, payloads, endpoint, stream string
-	lake, leases, manifest                string
-	shards, malformed, restarts           int
-	kills, worker                         int
-	strict, reshard, close, limits        bool
-	timeout                               time.Duration
+	set, data, payloads, endpoint, stream, consumer string
+	lake, leases, manifest                          string
+	shards, malformed, restarts                     int
+	kills, worker                                   int
+	strict, reshard, close, limits                  bool
+	timeout                                         time.Duration
 }
 
 func main() {
@@ -48,6 +48,7 @@ func main() {
 	flag.StringVar(&o.payloads, "payloads", "", "folder of files that are put as malformed records too")
 	flag.StringVar(&o.endpoint, "endpoint", "inprocess", "URL of a Kinesis, or inprocess")
 	flag.StringVar(&o.stream, "stream", "", "name of the stream, which is made; that of the set by default")
+	flag.StringVar(&o.consumer, "consumer", "", "read by enhanced fan-out, as a consumer of this name")
 	flag.StringVar(&o.lake, "lake", "", "dir:PATH or s3:BUCKET@ENDPOINT, with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
 	flag.StringVar(&o.leases, "leases", "", "folder of the leases; PATH/_shardlake/leases by default")
 	flag.StringVar(&o.manifest, "manifest", "", "file for the manifest; PATH.manifest.json by default")

@@ -63,7 +63,7 @@ func (o options) life(ctx context.Context, s set, endpoint string, lake datasets
 		Discover: 500 * time.Millisecond, Log: log,
 	})
 	s.build(p, kinesis.Config{
-		Stream: m.Stream, Region: region, Endpoint: endpoint, Poll: 200 * time.Millisecond, Limit: r.FetchLimit, Log: log,
+		Stream: m.Stream, Region: region, Endpoint: endpoint, Consumer: o.consumer, Poll: 200 * time.Millisecond, Limit: r.FetchLimit, Log: log,
 		Credentials: credentials.NewStaticCredentialsProvider("test", "testtest", ""),
 	}, lake)
 
