@@ -1,0 +1,512 @@
+package kinesis_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+
+	"github.com/shardlake/shardlake"
+	"github.com/shardlake/shardlake/internal/kpl"
+	"github.com/shardlake/shardlake/sink/kinesis"
+	"github.com/shardlake/shardlake/source/kinesis/kinesistest"
+)
+
+func config(srv *kinesistest.Server) kinesis.Config {
+	return kinesis.Config{Stream: "out", Region: "us-east-1", Endpoint: srv.URL(), HTTPClient: srv.Client(), AllowHTTP: true,
+		Credentials: credentials.NewStaticCredentialsProvider("test", "test", "")}
+}
+
+func service(t *testing.T, cfg kinesistest.Config, shards int) *kinesistest.Server {
+	t.Helper()
+	srv := kinesistest.New(cfg)
+	if err := srv.CreateStream("out", shards); err != nil {
+		t.Fatal(err)
+	}
+	return srv
+}
+
+func producer(t *testing.T, cfg kinesis.Config) *kinesis.Producer {
+	t.Helper()
+	p, err := kinesis.NewProducer(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Close)
+	return p
+}
+
+// user is a record as a reader of the stream gets it.
+type user struct {
+	shard, key, data string
+	packed           int  // how many came in the same record
+	whole            bool // all of those belong to the shard
+}
+
+// stream reads all records, parents first, aggregates taken apart.
+func stream(t *testing.T, srv *kinesistest.Server) (all []user) {
+	t.Helper()
+	shards, err := srv.Shards("out")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range shards {
+		from, err := shardlake.ParseHash(s.StartingHashKey)
+		to, err2 := shardlake.ParseHash(s.EndingHashKey)
+		records, err3 := srv.Records("out", s.ID)
+		if err := errors.Join(err, err2, err3); err != nil {
+			t.Fatal(err)
+		}
+		fits := func(key string) bool {
+			return shardlake.HashRange{From: from, To: to}.Contains(shardlake.HashOf(key))
+		}
+		for _, r := range records {
+			a, v := kpl.Parse(r.Data)
+			if v != kpl.Whole {
+				all = append(all, user{s.ID, r.PartitionKey, string(r.Data), 1, fits(r.PartitionKey)})
+				continue
+			}
+			n, whole := a.Left(), true
+			first := len(all)
+			for u, ok := a.Next(); ok; u, ok = a.Next() {
+				whole = whole && fits(u.Key)
+				all = append(all, user{s.ID, u.Key, string(u.Data), n, true})
+			}
+			for i := range all[first:] {
+				all[first+i].whole = whole
+			}
+		}
+	}
+	return all
+}
+
+// inOrder wants 0 to n-1 of each key. A repeat may come again where it is followed
+// by all that was before it.
+func inOrder(t *testing.T, all []user, keys, n int, repeats bool) {
+	t.Helper()
+	next := map[string]int{}
+	for _, u := range all {
+		i, err := strconv.Atoi(strings.TrimLeft(u.data, "x"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i > next[u.key] || i < next[u.key] && !repeats {
+			t.Fatalf("%s has %d where %d is due", u.key, i, next[u.key])
+		}
+		next[u.key] = i + 1
+	}
+	for k := range keys {
+		if key := fmt.Sprint("key-", k); next[key] != n {
+			t.Errorf("%s ends with %d of %d", key, next[key], n)
+		}
+	}
+}
+
+func put(t *testing.T, p *kinesis.Producer, keys, from, n int) {
+	t.Helper()
+	for i := from; i < from+n; i++ {
+		for k := range keys {
+			if err := p.Put(t.Context(), fmt.Sprint("key-", k), []byte(strconv.Itoa(i))); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+func flush(t *testing.T, p *kinesis.Producer) {
+	t.Helper()
+	if err := p.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+var modes = map[string]func(*kinesis.Config){
+	"plain":      func(*kinesis.Config) {},
+	"aggregated": func(c *kinesis.Config) { c.Aggregate = true },
+}
+
+func TestOnceAndInOrder(t *testing.T) {
+	for name, mode := range modes {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				srv := service(t, kinesistest.Config{}, 4)
+				cfg := config(srv)
+				mode(&cfg)
+				p := producer(t, cfg)
+				put(t, p, 700, 0, 10)
+				flush(t, p)
+				put(t, p, 3, 10, 50)
+				flush(t, p)
+				if err := p.Flush(t.Context()); err != nil {
+					t.Error("flushed again:", err)
+				}
+				all := stream(t, srv)
+				for i := range all {
+					if k, err := strconv.Atoi(all[i].key[4:]); err != nil || k >= 3 {
+						all[i].key = "other-" + all[i].key
+					}
+					if !all[i].whole {
+						t.Fatalf("%+v is in the wrong shard", all[i])
+					}
+				}
+				inOrder(t, all, 3, 60, false)
+				if got := p.Stats(); len(all) != 7150 || got.Records != 7150 || p.Buffered() != 0 || got.Repeated+got.Throttled+got.Misplaced != 0 {
+					t.Errorf("%d records, %+v, %d bytes held", len(all), got, p.Buffered())
+				}
+				p.Close()
+				p.Close()
+				if err := p.Put(t.Context(), "k", nil); !errors.Is(err, kinesis.ErrClosed) {
+					t.Error("closed:", err)
+				}
+			})
+		})
+	}
+}
+
+// Without order, a request takes many records of a key.
+func TestUnordered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := service(t, kinesistest.Config{}, 2)
+		cfg := config(srv)
+		cfg.Unordered = true
+		p := producer(t, cfg)
+		put(t, p, 1, 0, 1000)
+		flush(t, p)
+		if n := srv.Calls("PutRecords", ""); len(stream(t, srv)) != 1000 || n > 4 {
+			t.Errorf("%d records in %d calls", len(stream(t, srv)), n)
+		}
+	})
+}
+
+// Whatever fails, each record comes, and none of a key before those ahead of it.
+func TestFaults(t *testing.T) {
+	first := "shardId-000000000000"
+	for name, test := range map[string]struct {
+		fault   kinesistest.Fault
+		repeats bool // the service took what it did not acknowledge
+	}{
+		"a call is throttled":      {kinesistest.Fault{Kind: kinesistest.Throttle, Times: 5}, false},
+		"a shard is throttled":     {kinesistest.Fault{Kind: kinesistest.Throttle, Shard: first, Times: 5}, false},
+		"a shard fails":            {kinesistest.Fault{Kind: kinesistest.InternalError, Shard: first, Nth: 2, Times: 3}, false},
+		"the service fails":        {kinesistest.Fault{Kind: kinesistest.InternalError, Times: 20}, false},
+		"cut before":               {kinesistest.Fault{Kind: kinesistest.CutBefore, Nth: 2, Times: 3}, false},
+		"hanging":                  {kinesistest.Fault{Kind: kinesistest.Hang, Times: 2}, false},
+		"the answer is lost":       {kinesistest.Fault{Kind: kinesistest.LostAnswer, Times: 2}, true},
+		"the answer is torn":       {kinesistest.Fault{Kind: kinesistest.CutBody, Nth: 2, Times: 2}, true},
+		"taken and never answered": {kinesistest.Fault{Kind: kinesistest.SlowBody, Delay: time.Hour}, true},
+		"credentials expire":       {kinesistest.Fault{Kind: kinesistest.ErrorAnswer, Code: "ExpiredTokenException"}, false},
+		"a clock that is off":      {kinesistest.Fault{Kind: kinesistest.ErrorAnswer, Code: "InvalidSignatureException", Times: 2}, false},
+	} {
+		for mode, set := range modes {
+			t.Run(name+", "+mode, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					srv := service(t, kinesistest.Config{}, 3)
+					cfg := config(srv)
+					set(&cfg)
+					test.fault.Op = "PutRecords"
+					hit := srv.Fault(test.fault)
+					p := producer(t, cfg)
+					for i := range 10 {
+						put(t, p, 20, 5*i, 5)
+						time.Sleep(50 * time.Millisecond)
+					}
+					flush(t, p)
+					inOrder(t, stream(t, srv), 20, 50, test.repeats)
+					if hit.Hits() == 0 {
+						t.Error("the fault did not strike")
+					}
+				})
+			})
+		}
+	}
+}
+
+// A shard that takes nothing holds up its own keys alone.
+func TestOneShardIsThrottledForLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := service(t, kinesistest.Config{}, 4)
+		f := srv.Fault(kinesistest.Fault{Op: "PutRecords", Shard: "shardId-000000000003", Times: kinesistest.Forever})
+		p := producer(t, config(srv))
+		put(t, p, 100, 0, 20)
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		byShard := map[string]int{}
+		for _, u := range stream(t, srv) {
+			byShard[u.shard]++
+		}
+		if p.Stats().Throttled == 0 || len(byShard) != 3 {
+			t.Errorf("%v, %+v", byShard, p.Stats())
+		}
+		if n := srv.Calls("PutRecords", ""); n > 600 {
+			t.Errorf("%d calls within 10 seconds", n)
+		}
+		f.Remove()
+		flush(t, p)
+		inOrder(t, stream(t, srv), 100, 20, false)
+	})
+}
+
+// The limits of real shards refuse large records and take small ones behind them.
+func TestOrderUnderLimits(t *testing.T) {
+	for name, mode := range modes {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				srv := service(t, kinesistest.Config{Limits: true}, 2)
+				cfg := config(srv)
+				mode(&cfg)
+				p := producer(t, cfg)
+				for i := range 30 {
+					for k := range 10 {
+						data := strings.Repeat("x", i*k*997%100_000) + strconv.Itoa(i)
+						if err := p.Put(t.Context(), fmt.Sprint("key-", k), []byte(data)); err != nil {
+							t.Fatal(err)
+						}
+					}
+				}
+				flush(t, p)
+				inOrder(t, stream(t, srv), 10, 30, false)
+				if p.Stats().Throttled == 0 {
+					t.Error("nothing was throttled")
+				}
+			})
+		})
+	}
+}
+
+// What waits for others waits no longer than Linger.
+func TestLinger(t *testing.T) {
+	for name, mode := range modes {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				srv := service(t, kinesistest.Config{}, 1)
+				cfg := config(srv)
+				mode(&cfg)
+				p := producer(t, cfg)
+				hang := srv.Fault(kinesistest.Fault{Op: "PutRecords", Kind: kinesistest.SlowAnswer, Delay: 5 * time.Second})
+				for i := range 3 { // the second while the first is on its way
+					if err := p.Put(t.Context(), fmt.Sprint("key-", i), []byte("0")); err != nil {
+						t.Fatal(err)
+					}
+					time.Sleep(150 * time.Millisecond)
+				}
+				synctest.Wait()
+				if n, calls := len(stream(t, srv)), srv.Calls("PutRecords", ""); hang.Hits() != 1 || name == "plain" && (n != 2 || calls != 3) {
+					t.Errorf("%d records after %d calls", n, calls)
+				}
+				time.Sleep(10 * time.Second)
+				synctest.Wait()
+				if n := len(stream(t, srv)); n != 3 {
+					t.Errorf("%d records at the end", n)
+				}
+			})
+		})
+	}
+}
+
+// A service that takes nothing stops who puts, and the memory with it.
+func TestBackPressure(t *testing.T) {
+	for name, mode := range modes {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				srv := service(t, kinesistest.Config{}, 2)
+				cfg := config(srv)
+				mode(&cfg)
+				cfg.Buffer = 1 << 20
+				p := producer(t, cfg)
+				put(t, p, 1, 0, 1)
+				flush(t, p)
+				f := srv.Fault(kinesistest.Fault{Op: "PutRecords", Kind: kinesistest.InternalError, Times: kinesistest.Forever})
+				ctx, cancel := context.WithTimeout(t.Context(), 20*time.Minute)
+				defer cancel()
+				n, data := 0, make([]byte, 1000)
+				for ; ; n++ {
+					if err := p.Put(ctx, fmt.Sprint("key-", n), data); err != nil {
+						if !errors.Is(err, context.DeadlineExceeded) {
+							t.Fatal(err)
+						}
+						break
+					}
+					if p.Buffered() > cfg.Buffer {
+						t.Fatalf("%d bytes are held", p.Buffered())
+					}
+				}
+				if n < 500 || n > 1100 {
+					t.Errorf("%d records were taken", n)
+				}
+				if calls := srv.Calls("PutRecords", ""); calls > 2000 {
+					t.Errorf("%d calls within 20 minutes", calls)
+				}
+				f.Remove()
+				flush(t, p)
+				if got := len(stream(t, srv)); got != n+1 {
+					t.Errorf("%d records of %d", got, n+1)
+				}
+			})
+		})
+	}
+}
+
+// A record that no stream takes is told apart from a stream that takes none.
+func TestRecordsThatCannotBePut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := service(t, kinesistest.Config{}, 1)
+		cfg := config(srv)
+		cfg.MaxRecord = 1000
+		p := producer(t, cfg)
+		for _, test := range []struct {
+			key, data, want string
+		}{
+			{"", "x", "empty"}, {strings.Repeat("k", 257), "x", "257 characters"}, {"a\xff", "x", "UTF-8"}, {"key", strings.Repeat("x", 998), "MaxRecord"},
+		} {
+			err := p.Put(t.Context(), test.key, []byte(test.data))
+			if refused, ok := errors.AsType[*kinesis.RecordError](err); !ok || !strings.Contains(err.Error(), test.want) || refused.Bytes != len(test.key)+len(test.data) {
+				t.Errorf("key %q: %v", test.key, err)
+			}
+		}
+		for _, key := range []string{strings.Repeat("é", 256), "k"} {
+			if err := p.Put(t.Context(), key, bytes.Repeat([]byte("x"), 1000-len(key))); err != nil {
+				t.Error(err)
+			}
+		}
+		flush(t, p)
+		if got := stream(t, srv); len(got) != 2 {
+			t.Errorf("%d records", len(got))
+		}
+	})
+}
+
+type doer func(*http.Request) (*http.Response, error)
+
+func (d doer) Do(r *http.Request) (*http.Response, error) { return d(r) }
+
+// What a person has to mend ends the producer soon, and says how.
+func TestErrorsNameTheRemedy(t *testing.T) {
+	for name, test := range map[string]struct {
+		change func(*kinesistest.Server, *kinesis.Config)
+		want   string
+	}{
+		"no such stream": {func(_ *kinesistest.Server, c *kinesis.Config) { c.Stream = "ou" }, "look at the name, the region"},
+		"no permission": {func(s *kinesistest.Server, c *kinesis.Config) {
+			s.Fault(kinesistest.Fault{Op: "PutRecords", Kind: kinesistest.AccessDenied})
+		}, "allow kinesis:PutRecords"},
+		"no permission to list": {func(s *kinesistest.Server, c *kinesis.Config) {
+			c.Aggregate = true
+			s.Fault(kinesistest.Fault{Op: "ListShards", Kind: kinesistest.AccessDenied})
+		}, "allow kinesis:ListShards"},
+		"wrong credentials": {func(s *kinesistest.Server, c *kinesis.Config) {
+			s.Fault(kinesistest.Fault{Kind: kinesistest.ErrorAnswer, Code: "UnrecognizedClientException"})
+		}, "AWS_PROFILE"},
+		"a key of KMS": {func(s *kinesistest.Server, c *kinesis.Config) {
+			s.Fault(kinesistest.Fault{Kind: kinesistest.ErrorAnswer, Code: "KMSAccessDeniedException"})
+		}, "kms:GenerateDataKey"},
+		"the wrong MaxRecord": {func(s *kinesistest.Server, c *kinesis.Config) { c.MaxRecord = 10 << 20 }, "UpdateMaxRecordSize"},
+		"nothing there": {func(s *kinesistest.Server, c *kinesis.Config) {
+			c.HTTPClient = doer(func(*http.Request) (*http.Response, error) { return nil, io.ErrUnexpectedEOF })
+		}, "look at the endpoint"},
+		"no credentials": {func(s *kinesistest.Server, c *kinesis.Config) {
+			c.Credentials = aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) { return aws.Credentials{}, errors.New("none") })
+		}, "there are no credentials"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				srv := service(t, kinesistest.Config{}, 1)
+				cfg := config(srv)
+				test.change(srv, &cfg)
+				p := producer(t, cfg)
+				began := time.Now()
+				err := p.Put(t.Context(), "key", make([]byte, 1<<20))
+				if refused, ok := errors.AsType[*kinesis.RecordError](err); ok && cfg.MaxRecord == 0 {
+					err = p.Put(t.Context(), "key", make([]byte, refused.Bytes-10))
+				}
+				if err == nil {
+					err = p.Flush(t.Context())
+				}
+				if err == nil || !strings.Contains(err.Error(), test.want) || time.Since(began) > time.Minute {
+					t.Errorf("after %v: %v", time.Since(began), err)
+				}
+				if again := p.Put(t.Context(), "key", nil); again == nil || again.Error() != err.Error() {
+					t.Error("afterwards:", again)
+				}
+			})
+		})
+	}
+}
+
+func TestMistakesOfConfiguration(t *testing.T) {
+	_, err := kinesis.NewProducer(kinesis.Config{Stream: "a b", Endpoint: "http://example.com", MaxRecord: 11 << 20, Requests: 101, Buffer: 1})
+	for _, want := range []string{"Stream", "Endpoint", "MaxRecord", "Requests", "Buffer"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s is not named: %v", want, err)
+		}
+	}
+}
+
+// Records of 10 MiB and full requests pass over a socket, each once.
+func TestLargeRecordsOverASocket(t *testing.T) {
+	srv, err := kinesistest.Listen(kinesistest.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := srv.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	if err := srv.CreateStream("out", 2); err != nil {
+		t.Fatal(err)
+	}
+	cfg := config(srv)
+	cfg.HTTPClient = nil
+	p := producer(t, cfg)
+	var want []int
+	for i := range 60 {
+		size := 1 << 20 >> (i % 12)
+		want = append(want, size-10)
+		if err := p.Put(t.Context(), fmt.Sprintf("key-%06d", i), make([]byte, size-10)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	flush(t, p)
+	var got []int
+	for _, u := range stream(t, srv) {
+		got = append(got, len(u.data))
+	}
+	slices.Sort(want)
+	slices.Sort(got)
+	if !slices.Equal(got, want) {
+		t.Errorf("%d records: %v", len(got), got)
+	}
+}
+
+func ExampleProducer() {
+	srv := kinesistest.New(kinesistest.Config{}) // in place of an account
+	if err := srv.CreateStream("out", 2); err != nil {
+		fmt.Println(err)
+	}
+	p, err := kinesis.NewProducer(kinesis.Config{Stream: "out", Region: "us-east-1", Endpoint: srv.URL(), HTTPClient: srv.Client(),
+		AllowHTTP: true, Credentials: credentials.NewStaticCredentialsProvider("test", "test", "")})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer p.Close()
+	ctx := context.Background()
+	for _, page := range []string{"/", "/about", "/buy"} {
+		if err := p.Put(ctx, "user-42", []byte(page)); err != nil {
+			fmt.Println(err)
+		}
+	}
+	fmt.Println(p.Flush(ctx), p.Stats().Records)
+	// Output: <nil> 3
+}
