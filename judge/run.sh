@@ -32,7 +32,7 @@ export AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=testtest GOTOOLCHAIN=auto
 unset AWS_PROFILE AWS_SESSION_TOKEN AWS_ENDPOINT_URL AWS_ENDPOINT_URL_S3 AWS_ENDPOINT_URL_KINESIS
 
 readonly CASES="web-access web-access-log online-retail machine-sensors airport-weather nginx-status earthquakes
- throttled-web killed-web killed-sensors kinesislocal-nginx kinesislocal-quakes ferrokinesis-web ferrokinesis-sensors ferrokinesis-fanout s3-web s3-quakes s3-suite dynamo-suite chaos chaos-kinesislocal self-check"
+ throttled-web killed-web killed-sensors kinesislocal-nginx kinesislocal-quakes ferrokinesis-web ferrokinesis-sensors ferrokinesis-fanout s3-web s3-quakes s3-suite kinesis-suite dynamo-suite chaos chaos-kinesislocal self-check"
 if [ "${1:-}" = list ]; then
   printf '%s\n' $CASES
   exit
@@ -127,6 +127,28 @@ dynamo_suite() {
   done
 }
 
+# kinesis_suite NAME: what clients rely on in a Kinesis, against ours over a socket and against servers that are
+# not ours, whose known gaps are declared.
+kinesis_suite() {
+  local name=$1 s test endpoint log line status passed
+  for s in itself kinesislocal ferrokinesis; do
+    [ "$s" = itself ] || has "$s" || continue
+    test=TestJudge endpoint=${s^^}_ENDPOINT log=$work/$name-$s.log status=0 passed=0
+    [ "$s" != itself ] || test=TestJudgeItself
+    SHARDLAKE_KINESIS_SERVER=$s SHARDLAKE_KINESIS_ENDPOINT=${!endpoint-} go test -tags judge -count=1 -run "^$test\$" -v ./source/kinesis/kinesistest/conform > "$log" 2>&1 || status=$?
+    while read -r line; do
+      case $line in
+        "--- PASS: $test/"*)
+          say "ok   $name: $s: ${line#--- PASS: "$test"/}"
+          passed=$((passed + 1))
+          ;;
+        "--- FAIL: $test"*) say "FAIL $name: $s: ${line#--- FAIL: }" ;;
+      esac
+    done < <(grep -E '^ *--- ' "$log")
+    [ "$status" = 0 ] && [ "$passed" != 0 ] || say "FAIL $name: $s: $(tail -n 1 "$log"), see .judge/run/$name-$s.log"
+  done
+}
+
 # chaos NAME OPTION...: a fleet of processes under faults (examples/chaos), whose oracle prints the checks.
 chaos() {
   local name=$1 log=$work/$1.out status=0
@@ -197,6 +219,7 @@ run() {
     s3-suite) suite ;;
     # Two DynamoDB servers of others.
     dynamo-suite) dynamo_suite "$1" ;;
+    kinesis-suite) kinesis_suite "$1" ;;
     # A fleet of processes. Volume on one server; the other one names the children of a shard that has ended, as the
     # service does, and takes a few records a second.
     chaos) chaos "$1" -kinesis "$FERROKINESIS_ENDPOINT" -dynamodb "$MINISTACK_ENDPOINT" -for "${CHAOS_SECONDS:-120}s" -seed "${CHAOS_SEED:-1}" ;;
@@ -212,6 +235,7 @@ server() {
     kinesislocal-*) echo kinesislocal ;;
     ferrokinesis-*) echo ferrokinesis ;;
     s3-*) echo versitygw ;;
+    kinesis-suite) echo kinesislocal ferrokinesis ;;
     dynamo-*) echo ministack dynalite ;;
     chaos) echo ferrokinesis ministack versitygw ;;
     chaos-kinesislocal) echo kinesislocal dynalite versitygw ;;
