@@ -36,7 +36,8 @@ type hand struct {
 
 func (h *hand) decode(b []byte, c *click) bool {
 	*c = click{}
-	i, ok := 0, false
+	var ok bool
+	i := 0
 	if i, ok = handName(b, i, `{"id":`); !ok {
 		return false
 	}
@@ -94,7 +95,7 @@ func (h *hand) decode(b []byte, c *click) bool {
 	if i, ok = handName(b, i, `,"millis":`); !ok {
 		return false
 	}
-	n := int64(0)
+	var n int64
 	if n, i, ok = handInt(b, i); !ok || int64(int32(n)) != n {
 		return false
 	}

@@ -116,7 +116,7 @@ func (p *Producer) Put(ctx context.Context, key string, data []byte) error {
 
 // fits tells why a record can never be put.
 func (p *Producer) fits(key string, size int) error {
-	reason := ""
+	var reason string
 	n := utf8.RuneCountInString(key)
 	switch most := p.remote.cfg.MaxRecord; {
 	case n == 0:

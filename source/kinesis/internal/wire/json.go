@@ -117,7 +117,7 @@ func (c *cursor) record(e *entry) bool {
 			m = fieldOf(name)
 		}
 		if !c.null() {
-			ok := false
+			var ok bool
 			switch m {
 			case data:
 				if e.hasData {
