@@ -18,7 +18,8 @@
 // record a key, and few keys with much data are slow: some 50 records a second for
 // each. Config.Aggregate packs such records together, and Config.Unordered gives
 // up the order. A repeat is no exception: what is sent anew, though it was there,
-// comes before what follows it.
+// comes before what follows it. With Aggregate the order is that of the shard to
+// which a key belongs: beside a reshard some records come to others as well.
 package kinesis
 
 import (

@@ -107,7 +107,7 @@ func (p *Producer) enter(batch []*item, answer []types.PutRecordsResultEntry, er
 		}
 		failed++
 		it.try++
-		p.queue.again(it, now.Add(backoff(p.name+it.key, it.try)))
+		p.queue.again(it, now.Add(backoff(p.name, it.try)))
 	}
 	if failed < len(batch) {
 		p.fails = 0

@@ -207,8 +207,10 @@ func (p *Producer) repack() {
 	for it := q.ready.pop(); it != nil; it = q.ready.pop() {
 		past[it.gate] = it
 	}
-	for _, it := range q.retries {
-		past[it.gate] = it
+	for _, r := range q.retries {
+		for it := r.pop(); it != nil; it = r.pop() {
+			past[it.gate] = it
+		}
 	}
 	for s := range old.layout.shards {
 		gate := old.layout.shards[s].id

@@ -14,7 +14,6 @@ type item struct {
 	gate string    // items of one gate are sent one after another
 	at   time.Time // when its first record was taken
 	try  int
-	due  time.Time // not before, if try > 0
 
 	n    int64 // user records in it
 	cost int64 // of these, in bytes of the buffer
@@ -65,9 +64,15 @@ func (l *list) pop() *item {
 // the order, whatever fails.
 type queue struct {
 	ready   list
-	retries []*item          // waiting for their time
+	retries []retry          // waiting for their time
 	gates   map[string]*list // of those past the gate, what waits behind; nil without order
 	oldest  time.Time        // of ready, or before
+}
+
+// retry is items of one request that are to be sent again together.
+type retry struct {
+	due time.Time
+	list
 }
 
 func newQueue(ordered bool) (q queue) {
@@ -115,21 +120,29 @@ func (q *queue) done(it *item) {
 
 // again keeps an item that failed, and its gate shut.
 func (q *queue) again(it *item, due time.Time) {
-	it.due = due
-	q.retries = append(q.retries, it)
+	for i := len(q.retries) - 1; i >= 0; i-- {
+		if q.retries[i].due.Equal(due) {
+			q.retries[i].push(it)
+			return
+		}
+	}
+	q.retries = append(q.retries, retry{due: due})
+	q.retries[len(q.retries)-1].push(it)
 }
 
 // wakeUp makes those ready whose time has come, and returns the time of the next.
 func (q *queue) wakeUp(now time.Time) (next time.Time) {
 	left := q.retries[:0]
-	for _, it := range q.retries {
-		if !it.due.After(now) {
-			q.enter(it)
+	for _, r := range q.retries {
+		if !r.due.After(now) {
+			for it := r.pop(); it != nil; it = r.pop() {
+				q.enter(it)
+			}
 			continue
 		}
-		left = append(left, it)
-		if next.IsZero() || it.due.Before(next) {
-			next = it.due
+		left = append(left, r)
+		if next.IsZero() || r.due.Before(next) {
+			next = r.due
 		}
 	}
 	clear(q.retries[len(left):])
