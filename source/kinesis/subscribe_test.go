@@ -184,6 +184,7 @@ func TestOneConsumer(t *testing.T) {
 		if err := kinesis.RemoveConsumer(t.Context(), fanOut(srv)); err != nil {
 			t.Fatal(err)
 		}
+		time.Sleep(5 * time.Second)
 		if all, err := kinesis.Consumers(t.Context(), config(srv)); err != nil || len(all) != 0 {
 			t.Errorf("%+v, %v", all, err)
 		}
