@@ -40,6 +40,11 @@ type Config struct {
 	// means that a stream is ACTIVE, or gone, when the request returns.
 	StatusDelay time.Duration
 
+	// ConsumerDelay is how long, by Now, a consumer stays CREATING when it has been
+	// registered and DELETING when it has been removed. 0 means CREATING for
+	// StatusDelay, and gone when the request that removes it returns.
+	ConsumerDelay time.Duration
+
 	// MaxBytes bounds the memory of all records of all streams together: data,
 	// partition keys, and 64 bytes for each record. 0 means 256 MiB. A put beyond
 	// it is refused with an InvalidArgumentException that says so, which no client
@@ -56,7 +61,10 @@ type Config struct {
 	// second, 2 MiB of answers a second (after a larger answer every call is
 	// refused for its size divided by 2 MiB/s: 5 s after one of 10 MiB), 1,000
 	// records and 1 MiB of puts a second. What exceeds them gets
-	// ProvisionedThroughputExceededException and no data.
+	// ProvisionedThroughputExceededException and no data. A subscription gets 2 MiB a
+	// second, and SubscribeToShard more than once a second for a consumer and shard, or
+	// UpdateShardCount more than ten times in 24 hours for a stream, gets
+	// LimitExceededException.
 	Limits bool
 
 	// OnEvent, if not nil, is called once for each request when its outcome is
@@ -103,6 +111,6 @@ func (c Config) withDefaults() Config {
 	if c.MaxBytes <= 0 {
 		c.MaxBytes = defaultMaxBytes
 	}
-	c.StatusDelay = max(0, c.StatusDelay)
+	c.StatusDelay, c.ConsumerDelay = max(0, c.StatusDelay), max(0, c.ConsumerDelay)
 	return c
 }

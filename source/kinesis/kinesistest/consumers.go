@@ -1,89 +1,69 @@
 package kinesistest
 
 import (
+	"cmp"
 	"fmt"
-	"slices"
-	"strconv"
+	"regexp"
 	"strings"
-	"sync"
 	"time"
 )
 
 // Limits of consumers, from the API reference of RegisterStreamConsumer and
-// SubscribeToShard.
+// ListStreamConsumers.
 const (
-	maxConsumers      = 20 // of a stream
-	subscriptionLife  = 5 * time.Minute
-	subscriptionTaken = 5 * time.Second // until another call takes a subscription over
+	maxConsumers    = 20 // of a stream
+	maxCreating     = 5  // consumers of the account in status CREATING
+	defaultConsumer = 100
+	maxListed       = 10_000
 )
 
-// consumer is a registered consumer of a stream. The stream's lock guards the list
-// of a stream's consumers.
+var consumerName = regexp.MustCompile(`^[a-zA-Z0-9_.-]{1,128}$`)
+
+// consumer is a registered consumer of a stream. The stream's lock guards what may
+// change, but for the subscriptions.
 type consumer struct {
 	name, arn string
+	number    uint32 // in the order of registration
 	stream    *stream
 	created   time.Time
-	settles   time.Time // when it becomes ACTIVE
+	pending   string // status until settles
+	settles   time.Time
+	tags      map[string]string
+	policy    string
 
-	mu   sync.Mutex
-	subs map[string]*subscription // by shard
-	gone bool
+	subscriptions subscriptions
 }
 
-// subscription is one stream of events. end is closed when another one takes it
-// over, or the consumer is removed.
-type subscription struct {
-	since time.Time
-	end   chan struct{}
-	why   *Error // set before end is closed
-}
-
+// status is the status by the clock; the stream's lock is held.
 func (k *consumer) status(now time.Time) string {
-	if now.Before(k.settles) {
-		return statusCreating
+	if k.pending == statusDeleting || now.Before(k.settles) {
+		return k.pending
 	}
 	return statusActive
+}
+
+// gone tells whether the removal has come to its end; the stream's lock is held.
+func (k *consumer) gone(now time.Time) bool {
+	return k.pending == statusDeleting && !now.Before(k.settles)
+}
+
+func (k *consumer) notFound() *Error {
+	return failure(codeNotFound, "Consumer %s is not found.", k.arn)
 }
 
 func (k *consumer) object(now time.Time) object {
 	return object{"ConsumerName": k.name, "ConsumerARN": k.arn, "ConsumerStatus": k.status(now), "ConsumerCreationTimestamp": timestamp(k.created.UnixMilli())}
 }
 
-// subscribe makes a subscription to a shard, and ends the one that there was if it
-// is old enough.
-func (k *consumer) subscribe(shard string, now time.Time) (*subscription, *Error) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.gone {
-		return nil, failure(codeNotFound, "Consumer %s is not found.", k.arn)
-	}
-	if old := k.subs[shard]; old != nil {
-		if now.Sub(old.since) < subscriptionTaken {
-			return nil, failure(codeInUse, "Another active subscription exists for this consumer: %s and shard: %s", k.arn, shard)
+// registered lists the consumers that are not gone; the stream's lock is held.
+func (st *stream) registered(now time.Time) []*consumer {
+	all := make([]*consumer, 0, len(st.consumers))
+	for _, k := range st.consumers {
+		if !k.gone(now) {
+			all = append(all, k)
 		}
-		old.finish(failure(codeInUse, "Another subscription for consumer %s and shard %s has taken over.", k.arn, shard))
 	}
-	s := &subscription{since: now, end: make(chan struct{})}
-	k.subs[shard] = s
-	return s, nil
-}
-
-// finish ends a subscription once; the consumer's lock is held.
-func (s *subscription) finish(why *Error) {
-	if s.why == nil {
-		s.why = why
-		close(s.end)
-	}
-}
-
-// remove ends all subscriptions.
-func (k *consumer) remove() {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.gone = true
-	for _, s := range k.subs {
-		s.finish(failure(codeNotFound, "Consumer %s is not found.", k.arn))
-	}
+	return all
 }
 
 // consumer finds the consumer of a request, by ARN, or by stream and name.
@@ -92,9 +72,12 @@ func (s *Server) consumer(c *call) (*consumer, *Error) {
 	if r.ConsumerARN == "" && (r.StreamARN == "" || r.ConsumerName == "") {
 		return nil, invalidArgument("Either ConsumerARN, or both StreamARN and ConsumerName must be given.")
 	}
-	name, err := s.nameOf(r)
+	var name string
+	var err *Error
 	if r.ConsumerARN != "" {
 		name, err = s.nameOfConsumer(r.ConsumerARN)
+	} else {
+		name, err = s.nameOf(r)
 	}
 	if err != nil {
 		return nil, err
@@ -103,14 +86,25 @@ func (s *Server) consumer(c *call) (*consumer, *Error) {
 	if err != nil {
 		return nil, err
 	}
+	if r.ConsumerARN != "" && r.StreamARN != "" && r.StreamARN != st.arn {
+		return nil, invalidArgument("ConsumerARN %s is not of the stream %s.", r.ConsumerARN, r.StreamARN)
+	}
 	st.mu.RLock()
 	defer st.mu.RUnlock()
-	for _, k := range st.consumers {
-		if k.arn == r.ConsumerARN || r.ConsumerARN == "" && k.name == r.ConsumerName {
-			return k, nil
+	for _, k := range st.registered(c.now) {
+		if r.ConsumerARN != "" && k.arn != r.ConsumerARN || r.ConsumerARN == "" && k.name != r.ConsumerName {
+			continue
 		}
+		if r.ConsumerName != "" && k.name != r.ConsumerName {
+			return nil, invalidArgument("ConsumerARN %s is not of the consumer %s.", r.ConsumerARN, r.ConsumerName)
+		}
+		return k, nil
 	}
-	return nil, failure(codeNotFound, "Consumer %s%s of stream %s under account %s is not found.", r.ConsumerARN, r.ConsumerName, name, s.config.Account)
+	asked := r.ConsumerARN
+	if asked == "" {
+		asked = r.ConsumerName
+	}
+	return nil, failure(codeNotFound, "Consumer %s of stream %s under account %s is not found.", asked, name, s.config.Account)
 }
 
 // nameOfConsumer is the stream's name in a consumer's ARN.
@@ -124,32 +118,68 @@ func (s *Server) nameOfConsumer(arn string) (string, *Error) {
 }
 
 func (s *Server) registerConsumer(c *call) *Error {
+	if c.req.StreamARN == "" {
+		return violation("streamARN", "Member must not be null")
+	}
+	if !consumerName.MatchString(c.req.ConsumerName) {
+		return violation("consumerName", "Member must satisfy regular expression pattern: [a-zA-Z0-9_.-]+ and have length between 1 and 128")
+	}
+	if err := checkTags(c.req.Tags); err != nil {
+		return err
+	}
 	st, err := s.stream(c)
 	if err != nil {
 		return err
 	}
-	if c.req.ConsumerName == "" || len(c.req.ConsumerName) > 128 {
-		return violation("consumerName", "Member must have length between 1 and 128")
-	}
+	creating := s.consumersCreating(c.now)
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	if err := s.writable(st, c.now); err != nil {
-		return err
+	if st.gone(c.now) {
+		return failure(codeNotFound, "Stream %s under account %s not found.", st.name, s.config.Account)
 	}
+	if status := st.status(c.now); status != statusActive && status != statusUpdating {
+		return s.notActive(st, status)
+	}
+	st.consumers = st.registered(c.now)
 	for _, k := range st.consumers {
 		if k.name == c.req.ConsumerName {
-			return failure(codeInUse, "Consumer under stream %s already exists for account %s.", st.arn, s.config.Account)
+			return failure(codeInUse, "Consumer under stream %s already exists for account %s: %s is %s.", st.arn, s.config.Account, k.arn, k.status(c.now))
 		}
 	}
 	if len(st.consumers) >= maxConsumers {
 		return failure(codeLimitExceeded, "Consumer limit of %d for stream %s is reached.", maxConsumers, st.name)
 	}
-	k := &consumer{name: c.req.ConsumerName, stream: st, created: c.now, settles: c.now.Add(s.config.StatusDelay), subs: map[string]*subscription{}}
+	if creating >= maxCreating {
+		return failure(codeLimitExceeded, "%d consumers of account %s are CREATING, and there can be no more at a time.", creating, s.config.Account)
+	}
+	k := &consumer{
+		name: c.req.ConsumerName, number: st.nextConsumer, stream: st, created: c.now,
+		pending: statusCreating, settles: c.now.Add(cmp.Or(s.config.ConsumerDelay, s.config.StatusDelay)), tags: map[string]string{},
+	}
+	k.subscriptions.shards, k.subscriptions.asked = map[string]*subscription{}, map[string]time.Time{}
 	k.arn = fmt.Sprintf("%s/consumer/%s:%d", st.arn, k.name, c.now.Unix())
+	for key, value := range c.req.Tags {
+		k.tags[key] = value
+	}
+	st.nextConsumer++
 	st.consumers = append(st.consumers, k)
 	o := k.object(c.now)
 	o["ConsumerStatus"] = statusCreating // as the service answers, whatever comes next
 	return c.answer(object{"Consumer": o})
+}
+
+// consumersCreating counts the consumers of all streams that are CREATING.
+func (s *Server) consumersCreating(now time.Time) (n int) {
+	for _, st := range s.snapshot() {
+		st.mu.RLock()
+		for _, k := range st.registered(now) {
+			if k.status(now) == statusCreating {
+				n++
+			}
+		}
+		st.mu.RUnlock()
+	}
+	return n
 }
 
 func (s *Server) deregisterConsumer(c *call) *Error {
@@ -158,9 +188,12 @@ func (s *Server) deregisterConsumer(c *call) *Error {
 		return err
 	}
 	k.stream.mu.Lock()
-	k.stream.consumers = slices.DeleteFunc(k.stream.consumers, func(o *consumer) bool { return o == k })
+	if k.pending != statusDeleting {
+		k.pending, k.settles = statusDeleting, c.now.Add(s.config.ConsumerDelay)
+	}
+	k.stream.consumers = k.stream.registered(c.now)
 	k.stream.mu.Unlock()
-	k.remove()
+	k.subscriptions.close(k.notFound())
 	return c.answer(object{})
 }
 
@@ -169,38 +202,56 @@ func (s *Server) describeConsumer(c *call) *Error {
 	if err != nil {
 		return err
 	}
+	k.stream.mu.RLock()
+	defer k.stream.mu.RUnlock()
 	o := k.object(c.now)
 	o["StreamARN"] = k.stream.arn
 	return c.answer(object{"ConsumerDescription": o})
 }
 
 func (s *Server) listConsumers(c *call) *Error {
+	r := &c.req
+	if r.StreamARN == "" {
+		return violation("streamARN", "Member must not be null")
+	}
+	limit, err := atMost(r.MaxResults, defaultConsumer, maxListed, "maxResults")
+	if err != nil {
+		return err
+	}
 	st, err := s.stream(c)
 	if err != nil {
 		return err
 	}
-	limit, err := atMost(c.req.MaxResults, 100, 10_000, "maxResults")
-	if err != nil {
+	if r.NextToken != "" && r.StreamCreationTimestamp != nil {
+		return invalidArgument("NextToken cannot be provided together with StreamCreationTimestamp.")
+	}
+	if err := s.sameCreation(c, st); err != nil {
 		return err
 	}
-	from := 0
-	if c.req.NextToken != "" {
-		n, bad := strconv.Atoi(c.req.NextToken)
-		if bad != nil || n < 0 {
-			return invalidArgument("NextToken %q is not one of ListStreamConsumers.", c.req.NextToken)
+	var from uint32 // number of the first consumer of the page
+	if r.NextToken != "" {
+		t, ok := parseNextToken(r.NextToken, consumersMark)
+		if !ok || t.stream != st.id {
+			return invalidArgument("Invalid NextToken.")
 		}
-		from = n
+		if err := t.expired(c.now); err != nil {
+			return err
+		}
+		from = t.after
 	}
 	st.mu.RLock()
 	defer st.mu.RUnlock()
-	out, all := object{}, []object{}
-	for i := from; i < len(st.consumers); i++ {
-		if len(all) == limit {
-			out["NextToken"] = strconv.Itoa(i)
+	out, page := object{}, []object{}
+	for _, k := range st.registered(c.now) {
+		if k.number < from {
+			continue
+		}
+		if len(page) == limit {
+			out["NextToken"] = nextToken{mark: consumersMark, stream: st.id, after: k.number, created: c.now.UnixMilli()}.String()
 			break
 		}
-		all = append(all, st.consumers[i].object(c.now))
+		page = append(page, k.object(c.now))
 	}
-	out["Consumers"] = all
+	out["Consumers"] = page
 	return c.answer(out)
 }

@@ -27,6 +27,7 @@ const (
 	codeExpiredIterator  = "ExpiredIteratorException"
 	codeExpiredNextToken = "ExpiredNextTokenException"
 	codeInternal         = "InternalFailure"
+	codeInternalEvent    = "InternalFailureException" // its name as an event of SubscribeToShard
 	codeInvalidArgument  = "InvalidArgumentException"
 	codeLimitExceeded    = "LimitExceededException"
 	codeNotFound         = "ResourceNotFoundException"

@@ -56,18 +56,23 @@ const (
 	// OutOfOrder reverses the records of the answer.
 	OutOfOrder
 	// FalseEnd leaves out NextShardIterator, as at a shard's end, though the shard has
-	// not ended: there are no ChildShards.
+	// not ended: there are no ChildShards. An event of a subscription loses its
+	// ContinuationSequenceNumber, after Fault.After others, and is the last.
 	FalseEnd
 )
 
-// Kinds that strike a subscription, when Fault.After events have been sent; other
-// operations are not changed.
+// Kinds that strike a subscription when Fault.After events have been sent; other
+// operations are not changed. The kinds that refuse a request refuse a subscription
+// too, and LostAnswer takes it and cuts the connection, so that the next call for
+// the shard is refused for five seconds.
 const (
 	// CutEvents cuts the connection.
 	CutEvents Kind = iota + 300
 	// Silence sends nothing more until the client gives up, as a half-open connection.
 	Silence
-	// ErrorEvent sends Fault.Code as an exception, which ends the subscription.
+	// ErrorEvent sends Fault.Code as an exception, which ends the subscription:
+	// "ResourceInUseException", "KMSThrottlingException". Empty means
+	// "InternalFailureException".
 	ErrorEvent
 	// RepeatEvent goes back by up to ten records.
 	RepeatEvent
@@ -149,11 +154,12 @@ type Fault struct {
 	// Delay is the time that SlowAnswer and SlowBody take. 0 means one second. It
 	// passes by the timers of package time; see Config.Now.
 	Delay time.Duration
-	// After is how many events a subscription sends before it is struck.
+	// After is how many events a subscription sends before it is struck. 0 strikes
+	// after the frame that opens the stream.
 	After int
-	// Code, Status and Message make the answer of ErrorAnswer and ErrorEvent, as in
+	// Code, Status and Message make the answer of ErrorAnswer, as in
 	// "KMSThrottlingException". Empty means "InternalFailure", 400 (500 for
-	// "InternalFailure"), and a text.
+	// "InternalFailure"), and a text. Code and Message make an ErrorEvent.
 	Code    string
 	Status  int
 	Message string

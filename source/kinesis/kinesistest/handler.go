@@ -157,7 +157,7 @@ func (s *Server) receive(c *call, in *buffer, r *http.Request) *Error {
 func (s *Server) identify(c *call) {
 	r := &c.req
 	switch c.op {
-	case "ListStreams", "DescribeLimits":
+	case "ListStreams", "DescribeLimits", "DescribeAccountSettings", "UpdateAccountSettings":
 		return
 	case "GetRecords":
 		c.iter, c.hasIter = parseIterator(r.ShardIterator)
@@ -167,7 +167,7 @@ func (s *Server) identify(c *call) {
 		}
 		return
 	case "ListShards":
-		if t, ok := parseNextToken(r.NextToken); ok {
+		if t, ok := parseNextToken(r.NextToken, shardsMark); ok {
 			if st := s.streamByID(t.stream); st != nil {
 				c.event.Stream = st.name
 			}
@@ -181,6 +181,11 @@ func (s *Server) identify(c *call) {
 		c.about(r.ShardToMerge)
 	case "SubscribeToShard":
 		c.about(r.ShardId)
+	}
+	if r.ResourceARN != "" {
+		name, _, _ := strings.Cut(strings.TrimPrefix(r.ResourceARN, s.arn("")), "/consumer/")
+		c.event.Stream = name
+		return
 	}
 	if r.ConsumerARN != "" {
 		if name, err := s.nameOfConsumer(r.ConsumerARN); err == nil {

@@ -65,7 +65,7 @@ func (s *Server) position(c *call, st *stream, sh *shard) (uint64, *Error) {
 			return 0, invalidArgument("Must either specify (1) AT_SEQUENCE_NUMBER or AFTER_SEQUENCE_NUMBER and StartingSequenceNumber or "+
 				"(2) TRIM_HORIZON or LATEST and no StartingSequenceNumber. Request specified %s and no StartingSequenceNumber.", typ)
 		}
-		index, err := s.indexOf(st, sh, r.StartingSequenceNumber)
+		index, err := s.indexOf(c, st, sh, r.StartingSequenceNumber)
 		if err == nil && typ == "AFTER_SEQUENCE_NUMBER" {
 			index++
 		}
@@ -88,18 +88,18 @@ func (s *Server) position(c *call, st *stream, sh *shard) (uint64, *Error) {
 }
 
 // indexOf reads a sequence number that must be of this shard.
-func (s *Server) indexOf(st *stream, sh *shard, number string) (uint64, *Error) {
+func (s *Server) indexOf(c *call, st *stream, sh *shard, number string) (uint64, *Error) {
 	q, ok := parseSequence(number)
 	switch {
 	case !ok:
-		return 0, invalidArgument("StartingSequenceNumber %s used in GetShardIterator on shard %s in stream %s under account %s is invalid.",
-			number, sh.name, st.name, s.config.Account)
+		return 0, invalidArgument("StartingSequenceNumber %s used in %s on shard %s in stream %s under account %s is invalid.",
+			number, c.op, sh.name, st.name, s.config.Account)
 	case q.shard != sh.id:
 		return 0, invalidArgument("Invalid StartingSequenceNumber. It encodes %s, while it was used in a call to a shard with %s",
 			shardName(q.shard), sh.name)
 	case q.epoch != sh.epoch:
-		return 0, invalidArgument("StartingSequenceNumber %s used in GetShardIterator on shard %s in stream %s under account %s is invalid "+
-			"because it did not come from this stream.", number, sh.name, st.name, s.config.Account)
+		return 0, invalidArgument("StartingSequenceNumber %s used in %s on shard %s in stream %s under account %s is invalid "+
+			"because it did not come from this stream.", number, c.op, sh.name, st.name, s.config.Account)
 	}
 	return q.index, nil
 }

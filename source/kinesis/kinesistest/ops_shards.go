@@ -6,6 +6,13 @@ import "time"
 // reference of ListShards).
 const maxListShards = 1000
 
+// maxScalings is how often UpdateShardCount may be called for a stream in
+// scalingPeriod (API reference of UpdateShardCount).
+const (
+	maxScalings   = 10
+	scalingPeriod = 24 * time.Hour
+)
+
 // filterTypes are the types of ShardFilter; a page token holds the index.
 func filterTypes() []string {
 	return []string{"FROM_TRIM_HORIZON", "AT_TRIM_HORIZON", "AT_LATEST", "AFTER_SHARD_ID", "AT_TIMESTAMP", "FROM_TIMESTAMP"}
@@ -76,7 +83,7 @@ func (s *Server) listShards(c *call) *Error {
 	}
 	o := object{"Shards": shards}
 	if more {
-		o["NextToken"] = nextToken{stream: st.id, after: last, filter: f.kind, at: f.at, created: c.now.UnixMilli()}.String()
+		o["NextToken"] = nextToken{mark: shardsMark, stream: st.id, after: last, filter: f.kind, at: f.at, created: c.now.UnixMilli()}.String()
 	}
 	return c.answer(o)
 }
@@ -94,13 +101,12 @@ func (s *Server) listing(c *call) (_ *stream, f filter, after string, _ *Error) 
 	if r.ExclusiveStartShardId != "" || r.StreamCreationTimestamp != nil || r.ShardFilter != nil {
 		return nil, f, "", invalidArgument("NextToken cannot be provided together with ExclusiveStartShardId, StreamCreationTimestamp or ShardFilter.")
 	}
-	t, ok := parseNextToken(r.NextToken)
+	t, ok := parseNextToken(r.NextToken, shardsMark)
 	if !ok || int(t.filter) >= len(filterTypes()) {
 		return nil, f, "", invalidArgument("Invalid NextToken.")
 	}
-	if c.now.Sub(time.UnixMilli(t.created)) > nextTokenTTL {
-		return nil, f, "", failure(codeExpiredNextToken, "The NextToken was created at %s, and it is valid for %d seconds.",
-			utc(time.UnixMilli(t.created)), int(nextTokenTTL.Seconds()))
+	if err := t.expired(c.now); err != nil {
+		return nil, f, "", err
 	}
 	st := s.streamByID(t.stream)
 	if st == nil || s.sweep(st, c.now) {
@@ -118,9 +124,8 @@ func (s *Server) firstPage(c *call) (_ *stream, f filter, after string, _ *Error
 	if err != nil {
 		return nil, f, "", err
 	}
-	if r.StreamCreationTimestamp != nil && millis(*r.StreamCreationTimestamp) != st.created {
-		return nil, f, "", failure(codeNotFound, "Stream %s under account %s with creation timestamp %s not found.",
-			st.name, s.config.Account, timestamp(millis(*r.StreamCreationTimestamp)))
+	if err := s.sameCreation(c, st); err != nil {
+		return nil, f, "", err
 	}
 	after = r.ExclusiveStartShardId
 	if r.ShardFilter == nil {
@@ -147,6 +152,15 @@ func (s *Server) firstPage(c *call) (_ *stream, f filter, after string, _ *Error
 		f.at = millis(*r.ShardFilter.Timestamp)
 	}
 	return st, f, after, nil
+}
+
+// sameCreation refuses a request about a stream that was made at another time and
+// had the same name.
+func (s *Server) sameCreation(c *call, st *stream) *Error {
+	if at := c.req.StreamCreationTimestamp; at != nil && millis(*at) != st.created {
+		return failure(codeNotFound, "Stream %s under account %s with creation timestamp %s not found.", st.name, s.config.Account, timestamp(millis(*at)))
+	}
+	return nil
 }
 
 // openShard finds a shard that can be split or merged. The stream's lock is held.
@@ -248,6 +262,10 @@ func (s *Server) updateShardCount(c *call) *Error {
 		if target > maxShardsOfStream {
 			return s.overShardLimit(current, target-current)
 		}
+		if s.config.Limits && len(st.scaled) == maxScalings && c.now.Sub(st.scaled[0]) < scalingPeriod {
+			return failure(codeLimitExceeded, "UpdateShardCount has been called %d times in 24 hours for stream %s, which is the limit.", maxScalings, st.name)
+		}
+		st.scaled = append(st.scaled[max(0, len(st.scaled)+1-maxScalings):], c.now)
 		st.scale(c.now, target)
 		o = object{"StreamName": st.name, "StreamARN": st.arn, "CurrentShardCount": current, "TargetShardCount": target}
 		return nil

@@ -153,6 +153,13 @@ func (s *Server) deleteStream(c *call) *Error {
 	if err != nil {
 		return err
 	}
+	st.mu.RLock()
+	consumers := len(st.registered(c.now))
+	st.mu.RUnlock()
+	if consumers > 0 && !c.req.EnforceConsumerDeletion {
+		return failure(codeInUse, "Stream %s under account %s has %d registered consumers: set EnforceConsumerDeletion, or deregister them.",
+			st.name, s.config.Account, consumers)
+	}
 	s.delete(st, c.now)
 	return c.answer(object{})
 }
@@ -161,6 +168,9 @@ func (s *Server) delete(st *stream, now time.Time) {
 	st.mu.Lock()
 	if st.pending != statusDeleting {
 		s.settle(st, statusDeleting, now)
+	}
+	for _, k := range st.consumers {
+		k.subscriptions.close(k.notFound())
 	}
 	st.mu.Unlock()
 	s.sweep(st, now)
@@ -254,7 +264,7 @@ func (s *Server) describeStreamSummary(c *call) *Error {
 	if st.status(c.now) == statusCreating {
 		o["OpenShardCount"] = 0
 	}
-	o["ConsumerCount"] = len(st.consumers)
+	o["ConsumerCount"] = len(st.registered(c.now))
 	o["MaxRecordSizeInKiB"] = st.maxRecord >> 10
 	o["RecordDistributionStrategy"] = st.distribution
 	return c.answer(object{"StreamDescriptionSummary": o})

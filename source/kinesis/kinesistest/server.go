@@ -90,6 +90,10 @@ func New(config Config) *Server {
 // Listen makes a server without streams that serves HTTP/1.1 on a free port of
 // 127.0.0.1 until Close is called. It fails if it cannot listen.
 //
+// A client that speaks HTTP/2 without TLS, with prior knowledge, is served too, and
+// gets all its subscriptions over one connection, as from the service. The SDK does
+// so with an http.Transport whose Protocols allow UnencryptedHTTP2 alone.
+//
 // A caution on puts of more than 4 KiB over a socket this near: smithy-go (seen in
 // 1.28.9) closes a request's body when the answer begins. If that comes before
 // net/http has looked for the body's end, net/http takes it for a failed write and
@@ -104,7 +108,10 @@ func Listen(config Config) (*Server, error) {
 	}
 	s := New(config)
 	s.url = "http://" + l.Addr().String()
-	s.http = &http.Server{Handler: s, ReadHeaderTimeout: 10 * time.Second}
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	protocols.SetUnencryptedHTTP2(true)
+	s.http = &http.Server{Handler: s, ReadHeaderTimeout: 10 * time.Second, Protocols: protocols}
 	s.served = make(chan struct{})
 	go func() {
 		defer close(s.served)
@@ -170,9 +177,6 @@ func (s *Server) sweep(st *stream, now time.Time) bool {
 	s.mu.Unlock()
 	st.mu.Lock()
 	st.deleted = true
-	for _, k := range st.consumers {
-		k.remove()
-	}
 	freed := st.clear()
 	st.mu.Unlock()
 	s.release(freed)

@@ -23,7 +23,8 @@ const (
 	distributionKey  = "USER_PARTITION_KEY"
 )
 
-// stream is a stream and its shards. Lock order: Server.mu, stream.mu, shard.mu.
+// stream is a stream and its shards. Lock order: Server.mu, stream.mu, then
+// shard.mu or subscriptions.mu.
 type stream struct {
 	name    string
 	arn     string
@@ -45,6 +46,8 @@ type stream struct {
 	settles      time.Time
 	deleted      bool // no longer in Server.streams
 	consumers    []*consumer
+	nextConsumer uint32
+	scaled       []time.Time // UpdateShardCount, the last maxScalings of them
 }
 
 // status is the status by the clock; the stream's lock is held.
@@ -185,6 +188,9 @@ func (st *stream) prune(now time.Time) (freed int64) {
 	st.shards = slices.DeleteFunc(st.shards, func(sh *shard) bool {
 		if !sh.expired(now, st.retention) {
 			return false
+		}
+		for _, k := range st.consumers {
+			k.subscriptions.forget(sh.name)
 		}
 		sh.mu.Lock()
 		defer sh.mu.Unlock()

@@ -145,8 +145,7 @@ func TestRetentionFollowsTheClock(t *testing.T) {
 
 func TestUnknownRequests(t *testing.T) {
 	each(t, kinesistest.Config{}, func(w *world) {
-		_, err := w.client.RegisterStreamConsumer(w.ctx, &kinesis.RegisterStreamConsumerInput{ConsumerName: aws.String("c"),
-			StreamARN: aws.String("arn:aws:kinesis:us-east-1:000000000000:stream/s")})
+		_, err := w.client.ListChannels(w.ctx, &kinesis.ListChannelsInput{})
 		w.fails(err, "UnknownOperationException")
 		_, err = w.client.ListShards(w.ctx, &kinesis.ListShardsInput{StreamARN: aws.String("arn:aws:kinesis:eu-west-1:123456789012:stream/s")})
 		w.fails(err, "ResourceNotFoundException")

@@ -14,7 +14,8 @@ import (
 
 const (
 	iteratorMark  = 'i'
-	nextTokenMark = 'n'
+	shardsMark    = 'n'
+	consumersMark = 'c'
 )
 
 // iterator is a place in a shard.
@@ -52,17 +53,19 @@ func (it iterator) expired(now time.Time, ttl time.Duration) bool {
 	return now.Sub(time.UnixMilli(it.created)) > ttl
 }
 
-// nextToken is a place in a listing of shards, with the filter of its first page.
+// nextToken is a place in a listing of shards, with the filter of its first page, or
+// in one of consumers.
 type nextToken struct {
+	mark    byte
 	stream  uint64
-	after   uint32 // the last shard listed
+	after   uint32 // the last shard listed, or the first consumer to come
 	filter  byte   // index of filterTypes
 	at      int64  // the filter's timestamp in milliseconds
 	created int64
 }
 
 func (t nextToken) String() string {
-	b := []byte{nextTokenMark}
+	b := []byte{t.mark}
 	b = binary.BigEndian.AppendUint64(b, t.stream)
 	b = binary.BigEndian.AppendUint32(b, t.after)
 	b = append(b, t.filter)
@@ -71,18 +74,28 @@ func (t nextToken) String() string {
 	return seal(b)
 }
 
-func parseNextToken(s string) (nextToken, bool) {
-	b, ok := unseal(s, nextTokenMark, 29)
+func parseNextToken(s string, mark byte) (nextToken, bool) {
+	b, ok := unseal(s, mark, 29)
 	if !ok {
 		return nextToken{}, false
 	}
 	return nextToken{
+		mark:    mark,
 		stream:  binary.BigEndian.Uint64(b),
 		after:   binary.BigEndian.Uint32(b[8:]),
 		filter:  b[12],
 		at:      int64(binary.BigEndian.Uint64(b[13:])),
 		created: int64(binary.BigEndian.Uint64(b[21:])),
 	}, true
+}
+
+// expired is the error for a token that is too old, nil for one that is not.
+func (t nextToken) expired(now time.Time) *Error {
+	if now.Sub(time.UnixMilli(t.created)) <= nextTokenTTL {
+		return nil
+	}
+	return failure(codeExpiredNextToken, "The NextToken was created at %s, and it is valid for %d seconds.",
+		utc(time.UnixMilli(t.created)), int(nextTokenTTL.Seconds()))
 }
 
 func seal(b []byte) string {

@@ -138,8 +138,8 @@ func TestTokensAreChecked(t *testing.T) {
 	if got, ok := parseIterator(it.String()); !ok || got != it {
 		t.Errorf("iterator came back as %+v, %v", got, ok)
 	}
-	nt := nextToken{stream: 1, after: 2, filter: 3, at: -4, created: 5}
-	if got, ok := parseNextToken(nt.String()); !ok || got != nt {
+	nt := nextToken{mark: shardsMark, stream: 1, after: 2, filter: 3, at: -4, created: 5}
+	if got, ok := parseNextToken(nt.String(), shardsMark); !ok || got != nt {
 		t.Errorf("token came back as %+v, %v", got, ok)
 	}
 	b := []byte(it.String())

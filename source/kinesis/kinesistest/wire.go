@@ -45,6 +45,15 @@ type request struct {
 	ShardIterator              string
 	Limit                      *int
 
+	// Streams, and what belongs to them
+	EnforceConsumerDeletion bool
+	ResourceARN, Policy     string
+	EncryptionType, KeyId   string
+	ShardLevelMetrics       []string
+	WarmThroughputMiBps     *int
+
+	MinimumThroughputBillingCommitment *struct{ Status string }
+
 	// Consumers
 	ConsumerName, ConsumerARN string
 	StartingPosition          *struct {
