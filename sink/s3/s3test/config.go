@@ -65,12 +65,17 @@ type Config struct {
 	// plain files, DIR/B/KEY, for readers such as DuckDB. A file appears whole, in
 	// the same instant as the object (it is written under DIR/.s3test-tmp and
 	// renamed), and goes with it; empty folders go too. Nothing is forced to the
-	// disk. Use an empty folder: what is there is not read and may be replaced.
+	// disk. Use an empty folder: without Keep, what is there is not read and may be
+	// replaced.
 	// Keys that cannot be such files are answered 400 InvalidRequest: absolute
 	// ones, ones with an empty, "." or ".." segment, and ones that would make one
 	// path a file and a folder at once. A folder that cannot be written shows as
 	// 500 InternalError with the reason.
 	Dir string
+	// Keep makes Dir outlive the server: beside the files, what S3 knows of each
+	// object (ETag, metadata, checksum, ...) is kept under DIR/.s3test-notes, and
+	// Server.Load takes it all in again. Unfinished uploads are not kept.
+	Keep bool
 
 	// Rate is the number of requests per second, of all kinds, beyond which the
 	// answer is 503 SlowDown. 0: no limit. See Server.SetRate.

@@ -15,13 +15,16 @@ import (
 const scratch = ".s3test-tmp"
 
 // lake keeps the visible objects as files. A nil *lake keeps none.
-type lake struct{ dir string }
+type lake struct {
+	dir  string
+	keep bool // with notes, for Load
+}
 
-func newLake(dir string) *lake {
+func newLake(dir string, keep bool) *lake {
 	if dir == "" {
 		return nil
 	}
-	return &lake{dir}
+	return &lake{dir, keep}
 }
 
 // check says whether a key can be a file below a bucket's folder.
@@ -121,6 +124,9 @@ func (f *file) close() *Error {
 func (l *lake) remove(bucket, key string) *Error {
 	if l == nil {
 		return nil
+	}
+	if err := l.forget(bucket, key); err != nil {
+		return err
 	}
 	root, err := os.OpenRoot(l.dir)
 	if err != nil {

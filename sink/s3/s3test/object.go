@@ -162,6 +162,9 @@ func (s *Server) publish(bucketName string, o *object, check func(*bucket) *Erro
 		if err := s.lake.conflict(b, o.Key); err != nil {
 			return false, err
 		}
+		if err := s.lake.note(bucketName, o); err != nil {
+			return false, err
+		}
 		if err := file.show(); err != nil {
 			return false, err
 		}

@@ -45,7 +45,7 @@ func New(cfg Config) *Server {
 	s := &Server{
 		cfg:     cfg,
 		memory:  budget{max: cfg.MaxBytes},
-		lake:    newLake(cfg.Dir),
+		lake:    newLake(cfg.Dir, cfg.Keep),
 		buckets: make(map[string]*bucket),
 		counts:  make(map[string]int),
 		refused: make(map[string]int),
