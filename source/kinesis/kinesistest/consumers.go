@@ -11,10 +11,11 @@ import (
 // Limits of consumers, from the API reference of RegisterStreamConsumer and
 // ListStreamConsumers.
 const (
-	maxConsumers    = 20 // of a stream
-	maxCreating     = 5  // consumers of the account in status CREATING
-	defaultConsumer = 100
-	maxListed       = 10_000
+	maxConsumers          = 20 // of a stream
+	maxConsumersAdvantage = 50 // of a stream with On-demand Advantage
+	maxCreating           = 5  // consumers of the account in status CREATING
+	defaultConsumer       = 100
+	maxListed             = 10_000
 )
 
 var consumerName = regexp.MustCompile(`^[a-zA-Z0-9_.-]{1,128}$`)
@@ -146,8 +147,8 @@ func (s *Server) registerConsumer(c *call) *Error {
 			return failure(codeInUse, "Consumer under stream %s already exists for account %s: %s is %s.", st.arn, s.config.Account, k.arn, k.status(c.now))
 		}
 	}
-	if len(st.consumers) >= maxConsumers {
-		return failure(codeLimitExceeded, "Consumer limit of %d for stream %s is reached.", maxConsumers, st.name)
+	if allowed := s.consumersAllowed(st); len(st.consumers) >= allowed {
+		return failure(codeLimitExceeded, "Consumer limit of %d for stream %s is reached.", allowed, st.name)
 	}
 	if creating >= maxCreating {
 		return failure(codeLimitExceeded, "%d consumers of account %s are CREATING, and there can be no more at a time.", creating, s.config.Account)
@@ -254,4 +255,13 @@ func (s *Server) listConsumers(c *call) *Error {
 	}
 	out["Consumers"] = page
 	return c.answer(out)
+}
+
+// consumersAllowed is how many consumers the stream may have: with On-demand
+// Advantage, which the commitment of the account is, more. Its lock is held.
+func (s *Server) consumersAllowed(st *stream) int {
+	if st.mode == modeOnDemand && s.committed.Load() {
+		return maxConsumersAdvantage
+	}
+	return maxConsumers
 }

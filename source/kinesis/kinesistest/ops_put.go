@@ -91,7 +91,10 @@ func (s *Server) putRecord(c *call) *Error {
 	b = append(b, sh.name...)
 	b = append(b, `","SequenceNumber":"`...)
 	b = seq.appendTo(b)
-	c.out.b = append(b, `"}`...)
+	b = append(b, '"')
+	st.mu.RLock()
+	c.out.b = append(b, st.closing()...)
+	st.mu.RUnlock()
 	return nil
 }
 
@@ -123,6 +126,14 @@ func (s *Server) putReserved(st *stream, e *entry, now time.Time, limited, dryRu
 	sh := st.route(h)
 	seq, err := s.store(st, sh, e, now, limited)
 	return sh, seq, err
+}
+
+// closing ends an answer to a put.
+func (st *stream) closing() string {
+	if st.key != "" {
+		return `,"EncryptionType":"KMS"}`
+	}
+	return "}"
 }
 
 func dryRunSucceeded() *Error {
@@ -206,6 +217,6 @@ func (s *Server) putAll(c *call, st *stream) (stored int64, _ *Error) {
 	}
 	b = append(b, `],"FailedRecordCount":`...)
 	b = strconv.AppendInt(b, int64(failed), 10)
-	c.out.b = append(b, '}')
+	c.out.b = append(b, st.closing()...)
 	return stored, nil
 }

@@ -218,11 +218,17 @@ func (s *Server) describe(st *stream, now time.Time) object {
 // describeMore adds what DescribeStream and DescribeStreamSummary have in common.
 func (s *Server) describeMore(st *stream, now time.Time) object {
 	o := s.describe(st, now)
-	o["RetentionPeriodHours"] = int((st.retention + time.Hour - 1) / time.Hour)
-	o["EncryptionType"] = "NONE"
-	o["EnhancedMonitoring"] = []object{{"ShardLevelMetrics": []string{}}}
+	o["RetentionPeriodHours"] = hours(st.retention)
+	o["EncryptionType"] = st.encryption()
+	if st.key != "" {
+		o["KeyId"] = st.key
+	}
+	o["EnhancedMonitoring"] = []object{{"ShardLevelMetrics": nonNil(st.metrics)}}
 	return o
 }
+
+// hours is a retention as requests see it.
+func hours(retention time.Duration) int { return int((retention + time.Hour - 1) / time.Hour) }
 
 func (s *Server) describeStream(c *call) *Error {
 	st, err := s.stream(c)
@@ -266,7 +272,12 @@ func (s *Server) describeStreamSummary(c *call) *Error {
 	}
 	o["ConsumerCount"] = len(st.registered(c.now))
 	o["MaxRecordSizeInKiB"] = st.maxRecord >> 10
-	o["RecordDistributionStrategy"] = st.distribution
+	if st.mode == modeOnDemand {
+		o["RecordDistributionStrategy"] = st.distribution
+		if st.warm > 0 {
+			o["WarmThroughput"] = warmObject(st.warm)
+		}
+	}
 	return c.answer(object{"StreamDescriptionSummary": o})
 }
 

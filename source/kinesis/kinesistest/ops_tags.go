@@ -31,12 +31,9 @@ func (s *Server) addTags(c *call) *Error {
 	}
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	tags := maps.Clone(st.tags)
-	maps.Copy(tags, c.req.Tags)
-	if err := checkTags(tags); err != nil {
+	if err := (resource{stream: st, tags: &st.tags}).tag(c.req.Tags); err != nil {
 		return err
 	}
-	st.tags = tags
 	return c.answer(object{})
 }
 

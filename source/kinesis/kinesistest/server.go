@@ -22,9 +22,10 @@ type Server struct {
 	config Config
 	ops    map[string]operation
 
-	mu      sync.RWMutex
-	streams map[string]*stream
-	made    uint64 // counts streams
+	mu        sync.RWMutex
+	streams   map[string]*stream
+	made      uint64      // counts streams
+	committed atomic.Bool // MinimumThroughputBillingCommitment of the account
 
 	used     atomic.Int64 // bytes of records, see Config.MaxBytes
 	requests atomic.Uint64
@@ -52,31 +53,46 @@ func New(config Config) *Server {
 		streams: map[string]*stream{},
 		url:     "http://kinesis.invalid",
 		ops: map[string]operation{
-			"AddTagsToStream":               (*Server).addTags,
-			"CreateStream":                  (*Server).createStream,
-			"DecreaseStreamRetentionPeriod": (*Server).decreaseRetention,
-			"DeleteStream":                  (*Server).deleteStream,
-			"DeregisterStreamConsumer":      (*Server).deregisterConsumer,
-			"DescribeLimits":                (*Server).describeLimits,
-			"DescribeStream":                (*Server).describeStream,
-			"DescribeStreamConsumer":        (*Server).describeConsumer,
-			"DescribeStreamSummary":         (*Server).describeStreamSummary,
-			"GetRecords":                    (*Server).getRecords,
-			"GetShardIterator":              (*Server).getShardIterator,
-			"IncreaseStreamRetentionPeriod": (*Server).increaseRetention,
-			"ListShards":                    (*Server).listShards,
-			"ListStreamConsumers":           (*Server).listConsumers,
-			"ListStreams":                   (*Server).listStreams,
-			"ListTagsForStream":             (*Server).listTags,
-			"MergeShards":                   (*Server).mergeShards,
-			"PutRecord":                     (*Server).putRecord,
-			"PutRecords":                    (*Server).putRecords,
-			"RegisterStreamConsumer":        (*Server).registerConsumer,
-			"RemoveTagsFromStream":          (*Server).removeTags,
-			"SplitShard":                    (*Server).splitShard,
-			"SubscribeToShard":              (*Server).subscribeToShard,
-			"UpdateMaxRecordSize":           (*Server).updateMaxRecordSize,
-			"UpdateShardCount":              (*Server).updateShardCount,
+			"AddTagsToStream":                        (*Server).addTags,
+			"DeleteResourcePolicy":                   (*Server).deletePolicy,
+			"DescribeAccountSettings":                (*Server).describeAccountSettings,
+			"DisableEnhancedMonitoring":              (*Server).disableMonitoring,
+			"EnableEnhancedMonitoring":               (*Server).enableMonitoring,
+			"GetResourcePolicy":                      (*Server).getPolicy,
+			"ListTagsForResource":                    (*Server).listTagsForResource,
+			"PutResourcePolicy":                      (*Server).putPolicy,
+			"StartStreamEncryption":                  (*Server).startEncryption,
+			"StopStreamEncryption":                   (*Server).stopEncryption,
+			"TagResource":                            (*Server).tagResource,
+			"UntagResource":                          (*Server).untagResource,
+			"UpdateAccountSettings":                  (*Server).updateAccountSettings,
+			"UpdateStreamMode":                       (*Server).updateStreamMode,
+			"UpdateStreamRecordDistributionStrategy": (*Server).updateDistribution,
+			"UpdateStreamWarmThroughput":             (*Server).updateWarmThroughput,
+			"CreateStream":                           (*Server).createStream,
+			"DecreaseStreamRetentionPeriod":          (*Server).decreaseRetention,
+			"DeleteStream":                           (*Server).deleteStream,
+			"DeregisterStreamConsumer":               (*Server).deregisterConsumer,
+			"DescribeLimits":                         (*Server).describeLimits,
+			"DescribeStream":                         (*Server).describeStream,
+			"DescribeStreamConsumer":                 (*Server).describeConsumer,
+			"DescribeStreamSummary":                  (*Server).describeStreamSummary,
+			"GetRecords":                             (*Server).getRecords,
+			"GetShardIterator":                       (*Server).getShardIterator,
+			"IncreaseStreamRetentionPeriod":          (*Server).increaseRetention,
+			"ListShards":                             (*Server).listShards,
+			"ListStreamConsumers":                    (*Server).listConsumers,
+			"ListStreams":                            (*Server).listStreams,
+			"ListTagsForStream":                      (*Server).listTags,
+			"MergeShards":                            (*Server).mergeShards,
+			"PutRecord":                              (*Server).putRecord,
+			"PutRecords":                             (*Server).putRecords,
+			"RegisterStreamConsumer":                 (*Server).registerConsumer,
+			"RemoveTagsFromStream":                   (*Server).removeTags,
+			"SplitShard":                             (*Server).splitShard,
+			"SubscribeToShard":                       (*Server).subscribeToShard,
+			"UpdateMaxRecordSize":                    (*Server).updateMaxRecordSize,
+			"UpdateShardCount":                       (*Server).updateShardCount,
 		},
 	}
 	s.script.calls = map[callKey]int{}

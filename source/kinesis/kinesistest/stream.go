@@ -41,13 +41,18 @@ type stream struct {
 	maxRecord    int // bytes of data and partition key
 	mode         string
 	distribution string
+	warm         int      // MiB/s, 0 if none was asked for
+	key          string   // of encryption, empty without
+	metrics      []string // shard-level, sorted
 	tags         map[string]string
+	policy       string
 	pending      string // status until settles
 	settles      time.Time
 	deleted      bool // no longer in Server.streams
 	consumers    []*consumer
 	nextConsumer uint32
 	scaled       []time.Time // UpdateShardCount, the last maxScalings of them
+	moded        []time.Time // changes of the mode, the last maxModeChanges of them
 }
 
 // status is the status by the clock; the stream's lock is held.
