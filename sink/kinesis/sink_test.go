@@ -14,8 +14,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/credentials"
-
 	"github.com/shardlake/shardlake"
 	"github.com/shardlake/shardlake/pipeline"
 	"github.com/shardlake/shardlake/pipeline/lease"
@@ -218,38 +216,4 @@ func TestMistakesOfTheSink(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "Stream") || !strings.Contains(err.Error(), "key function") {
 		t.Error(err)
 	}
-}
-
-func ExampleSink() {
-	srv := kinesistest.New(kinesistest.Config{}) // in place of an account
-	if err := srv.CreateStream("squares", 2); err != nil {
-		fmt.Println(err)
-	}
-	cfg := kinesis.Config{Stream: "squares", Region: "us-east-1", Endpoint: srv.URL(), HTTPClient: srv.Client(),
-		AllowHTTP: true, Credentials: credentials.NewStaticCredentialsProvider("test", "test", "")}
-	p := pipeline.New(pipeline.Config{Leases: new(lease.Memory)})
-	squares := p.Read(source.Values(1, 2, 3)).Via(stage.Map(func(n int) int { return n * n }))
-	squares.Into(kinesis.Sink(cfg, strconv.Itoa, func(dst []byte, n int, id kinesis.ID) ([]byte, error) {
-		return fmt.Appendf(dst, `{"id":%q,"n":%d}`, id, n), nil
-	}))
-	if err := p.Run(context.Background()); err != nil {
-		fmt.Println(err)
-	}
-	shards, err := srv.Shards("squares")
-	if err != nil {
-		fmt.Println(err)
-	}
-	for _, s := range shards {
-		records, err := srv.Records("squares", s.ID)
-		if err != nil {
-			fmt.Println(err)
-		}
-		for _, r := range records {
-			fmt.Println(string(r.Data))
-		}
-	}
-	// Unordered output:
-	// {"id":"values/values-0/1.0/0","n":1}
-	// {"id":"values/values-0/2.0/0","n":4}
-	// {"id":"values/values-0/3.0/0","n":9}
 }
