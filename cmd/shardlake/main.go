@@ -1,4 +1,9 @@
-// Command shardlake looks after the lease rows of a pipeline.
+// Command shardlake looks after the lease rows of a pipeline, and puts records into
+// a stream and shows them, also into one that it serves itself, on this machine.
+//
+//	shardlake local -lake ./lake                 serve Kinesis and S3 on this machine
+//	shardlake put -stream clicks < clicks.jsonl  lines of JSON into a stream
+//	shardlake tail -stream clicks -from oldest   the records of a stream, as they come
 //
 //	shardlake -table clicks rows                 what each lane has committed, who owns it, how far behind it is
 //	shardlake -table clicks -lake s3://lake publish       make visible what a fleet left that was stopped in a hurry
@@ -9,7 +14,7 @@
 // The rows are in a DynamoDB table (-table) or in a folder (-leases). The lake is
 // a bucket, s3://NAME, or a folder. Region, credentials and endpoints come from
 // the AWS SDK's usual places, such as AWS_REGION and AWS_ENDPOINT_URL_DYNAMODB.
-// Commands that write want the fleet stopped; publish does no harm beside it.
+// Commands that write to rows want the fleet stopped; publish does no harm beside it.
 package main
 
 import (
@@ -36,13 +41,21 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, os.Args[1:], os.Stdout, os.Stderr); err != nil {
+	if err := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr); err != nil {
 		if !errors.Is(err, flag.ErrHelp) {
 			fmt.Fprintln(os.Stderr, "shardlake:", err)
 		}
 		stop()
-		os.Exit(1)
+		os.Exit(exitCode(err))
 	}
+}
+
+// exitCode tells the one failure apart after which nothing is left to do.
+func exitCode(err error) int {
+	if errors.Is(err, errLeftOut) {
+		return 3
+	}
+	return 1
 }
 
 // options are what the flags say.
@@ -51,7 +64,14 @@ type options struct {
 	verbose                          bool
 }
 
-const usage = `usage: shardlake FLAGS COMMAND
+const usage = `usage: shardlake COMMAND FLAGS
+
+  local                 serve Kinesis and S3 on this machine
+  put                   put lines of JSON into a stream
+  tail                  print the records of a stream as they come
+                        (shardlake COMMAND -h tells more)
+
+   or: shardlake FLAGS COMMAND
 
   rows                  what each lane has committed, who owns it, how far behind it is
   publish               make visible what a fleet left that was stopped in a hurry
@@ -63,7 +83,17 @@ flags:
 `
 
 // run is the program, without its process.
-func run(ctx context.Context, args []string, out, log io.Writer) (err error) {
+func run(ctx context.Context, args []string, in io.Reader, out, log io.Writer) (err error) {
+	if len(args) > 0 {
+		switch args[0] {
+		case "local":
+			return local(ctx, args[1:], out, log)
+		case "put":
+			return put(ctx, args[1:], in, log)
+		case "tail":
+			return tail(ctx, args[1:], out, log)
+		}
+	}
 	var o options
 	fs := flag.NewFlagSet("shardlake", flag.ContinueOnError)
 	fs.SetOutput(log)

@@ -13,7 +13,7 @@ import (
 func call(t *testing.T, args ...string) (string, error) {
 	t.Helper()
 	var out, log bytes.Buffer
-	err := run(t.Context(), args, &out, &log)
+	err := run(t.Context(), args, strings.NewReader(""), &out, &log)
 	return out.String() + log.String(), err
 }
 

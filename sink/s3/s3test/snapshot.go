@@ -1,6 +1,7 @@
 package s3test
 
 import (
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -45,6 +46,13 @@ type Part struct {
 	Size     int64
 	Modified time.Time
 	Body     []byte
+}
+
+// Buckets returns the names of the buckets, sorted.
+func (s *Server) Buckets() []string {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return slices.Sorted(maps.Keys(s.buckets))
 }
 
 // Objects returns the visible objects of a bucket whose keys begin with prefix,
