@@ -89,7 +89,7 @@ func (o tailOptions) run(ctx context.Context, out io.Writer) error {
 	f := &following{tailOptions: o, src: src, out: out, seen: map[string]bool{}, ended: make(chan end)}
 	err = f.run(ctx)
 	if errors.Is(err, errEnough) || ctx.Err() != nil {
-		return nil
+		err = nil
 	}
 	return err
 }

@@ -11,6 +11,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	sdk "github.com/aws/aws-sdk-go-v2/service/kinesis"
+
 	"github.com/shardlake/shardlake/sink/kinesis"
 	"github.com/shardlake/shardlake/source/kinesis/kinesistest"
 )
@@ -247,18 +250,22 @@ func TestLargeRecordsOverASocket(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	if err := srv.CreateStream("out", 2); err != nil {
+	cfg := config(srv)
+	cfg.HTTPClient, cfg.MaxRecord = nil, 10<<20
+	client := sdk.New(sdk.Options{Region: cfg.Region, BaseEndpoint: &cfg.Endpoint, Credentials: cfg.Credentials})
+	if _, err := client.CreateStream(t.Context(), &sdk.CreateStreamInput{StreamName: &cfg.Stream, ShardCount: aws.Int32(2), MaxRecordSizeInKiB: aws.Int32(10 << 10)}); err != nil {
 		t.Fatal(err)
 	}
-	cfg := config(srv)
-	cfg.HTTPClient = nil
 	p := producer(t, cfg)
 	var want []int
-	for i := range 60 {
-		size := 1 << 20 >> (i % 12)
-		want = append(want, size-10)
-		if err := p.Put(t.Context(), fmt.Sprintf("key-%06d", i), make([]byte, size-10)); err != nil {
+	for i := range 32 {
+		size := 10<<20>>(i%16) - 10
+		want = append(want, size)
+		if err := p.Put(t.Context(), fmt.Sprintf("key-%06d", i), make([]byte, size)); err != nil {
 			t.Fatal(err)
+		}
+		if held := p.Buffered(); held > 26<<20 {
+			t.Fatalf("%d bytes are held", held)
 		}
 	}
 	flush(t, p)
@@ -268,7 +275,7 @@ func TestLargeRecordsOverASocket(t *testing.T) {
 	}
 	slices.Sort(want)
 	slices.Sort(got)
-	if !slices.Equal(got, want) {
-		t.Errorf("%d records: %v", len(got), got)
+	if !slices.Equal(got, want) || p.Stats().Repeated > 0 {
+		t.Errorf("%d records: %v, %+v", len(got), got, p.Stats())
 	}
 }
