@@ -88,8 +88,13 @@ func (o tailOptions) run(ctx context.Context, out io.Writer) error {
 	}
 	f := &following{tailOptions: o, src: src, out: out, seen: map[string]bool{}, ended: make(chan end)}
 	err = f.run(ctx)
-	if errors.Is(err, errEnough) || ctx.Err() != nil {
-		err = nil
+	select {
+	case <-ctx.Done(): // interrupted, which is how a tail ends
+		return nil
+	default:
+	}
+	if errors.Is(err, errEnough) {
+		return nil
 	}
 	return err
 }
