@@ -4,6 +4,7 @@
 //	shardlake local -lake ./lake                 serve Kinesis and S3 on this machine
 //	shardlake put -stream clicks < clicks.jsonl  lines of JSON into a stream
 //	shardlake tail -stream clicks -from oldest   the records of a stream, as they come
+//	shardlake consumers -stream clicks           the consumers of fan-out; -remove NAME removes one
 //
 //	shardlake -table clicks rows                 what each lane has committed, who owns it, how far behind it is
 //	shardlake -table clicks -lake s3://lake publish       make visible what a fleet left that was stopped in a hurry
@@ -69,6 +70,7 @@ const usage = `usage: shardlake COMMAND FLAGS
   local                 serve Kinesis and S3 on this machine
   put                   put lines of JSON into a stream
   tail                  print the records of a stream as they come
+  consumers             list or remove a stream's consumers of fan-out
                         (shardlake COMMAND -h tells more)
 
    or: shardlake FLAGS COMMAND
@@ -92,6 +94,8 @@ func run(ctx context.Context, args []string, in io.Reader, out, log io.Writer) (
 			return put(ctx, args[1:], in, log)
 		case "tail":
 			return tail(ctx, args[1:], out, log)
+		case "consumers":
+			return consumers(ctx, args[1:], out, log)
 		}
 	}
 	var o options
