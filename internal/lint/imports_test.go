@@ -26,6 +26,7 @@ var layers = []struct {
 	{"the engine stands on the contracts and x/sync", []string{"./pipeline"}, []string{".", "./stage", "./stage/window", "./source", "./sink", "./codec", "./pipeline/lease", "./pipeline/internal/...", "./internal/...", "golang.org/x/sync/..."}},
 	{"what the engine decides by is pure", []string{"./pipeline/internal/..."}, []string{".", "./source", "./pipeline/lease"}},
 	{"the advice is pure", []string{"./autoscale"}, []string{"."}},
+	{"a codec stands on its contract", []string{"./codec/..."}, []string{".", "./codec", "./codec/internal/...", "./codec/registry", "./internal/...", "github.com/klauspost/..."}},
 	{"an adapter of a source stands on its contract", []string{"./source/..."}, []string{".", "./source/...", "./codec", "./internal/...", "github.com/aws/..."}},
 	{"an adapter of a sink stands on its contract", []string{"./sink/..."}, []string{".", "./sink/...", "./internal/...", "github.com/...", "golang.org/..."}},
 	{"a lease store stands on its contract", []string{"./pipeline/lease/..."}, []string{".", "./pipeline/lease/...", "./internal/...", "github.com/aws/..."}},
@@ -40,7 +41,7 @@ var unreachable = []struct {
 }{
 	{
 		"contracts and engine link no SDK and no file format",
-		[]string{".", "./stage/...", "./source", "./sink", "./codec", "./pipeline", "./pipeline/lease", "./pipeline/internal/...", "./pipeline/console", "./pipeline/pipelinetest", "./internal/..."},
+		[]string{".", "./stage/...", "./source", "./sink", "./codec/...", "./pipeline", "./pipeline/lease", "./pipeline/internal/...", "./pipeline/console", "./pipeline/pipelinetest", "./internal/..."},
 		[]string{"github.com/aws/...", "github.com/parquet-go/...", "github.com/hamba/..."},
 	},
 }
@@ -51,7 +52,7 @@ var homes = []home{
 	{"github.com/aws/...", []string{"./source/...", "./sink/...", "./pipeline/lease/dynamo/...", "./autoscale/..."}},
 	{"github.com/parquet-go/...", []string{"./sink/parquet/..."}},
 	{"github.com/hamba/avro/...", []string{"./sink/avro/..."}}, // archived upstream
-	{"github.com/klauspost/compress/...", []string{"./sink/parquet/...", "./sink/avro/..."}},
+	{"github.com/klauspost/compress/...", []string{"./sink/parquet/...", "./sink/avro/...", "./codec/zstd/..."}},
 	{"github.com/golang/snappy/...", []string{"./sink/avro/..."}},
 	{"golang.org/x/sync/...", []string{"./pipeline/..."}},
 }
