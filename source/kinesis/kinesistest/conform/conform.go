@@ -1,20 +1,31 @@
-// Package conform is a suite of what a consumer and a producer rely on in Amazon
-// Kinesis Data Streams, as its API reference says it. It runs against kinesistest
-// and, over a socket, against any other server, by the stock SDK client alone.
+// Package conform is a suite of what clients of Amazon Kinesis Data Streams rely on:
+// small named cases, each with a stream of its own, that ask a service through the
+// SDK for Go and compare with the API reference. It runs unchanged against
+// kinesistest, against servers that somebody else wrote, and against the service.
 //
-// A server may be known not to do something: that is a gap, declared by the name
-// of its case with the reason. A case with a declared gap must fail there; if it
-// passes, the declaration is out of date, and the suite says so. So a disagreement
-// is either a mistake or on a list.
+// Where a server is known to differ, its Service declares a Gap. A case with a gap
+// must fail: if it passes, the gap is out of date and the suite says so. So each
+// disagreement between two servers is a listed gap or an error of one of them, and
+// no case is left out. LocalGaps and FerroGaps are the gaps of two servers that this
+// project is judged with.
+//
+//	func TestMyServer(t *testing.T) {
+//		conform.Run(t, conform.Service{
+//			New: func(t *testing.T) *kinesis.Client { ... },
+//			Gaps: []conform.Gap{{Case: "put-explicit-hash", Does: "ignores ExplicitHashKey"}},
+//		})
+//	}
 package conform
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
-	"maps"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -24,233 +35,250 @@ import (
 	"github.com/aws/smithy-go"
 )
 
-// Service is what the suite runs against.
+const (
+	defaultTimeout = 30 * time.Second
+	// cleaning bounds the deletion of a case's stream.
+	cleaning = 10 * time.Second
+	// pollEvery is how often a case looks again for what takes a server time.
+	pollEvery = 50 * time.Millisecond
+)
+
+// Service is a Kinesis service under test.
 type Service struct {
-	// New makes a client of it. Each case makes a stream of its own, and deletes it.
-	New func(*testing.T) *kinesis.Client
-	// In runs a case; nil calls it. Pass synctest.Test, and let New make a service, to
-	// run in a bubble.
-	In func(*testing.T, func(*testing.T))
-	// Prefix begins the names of the streams; two runs against one server need
-	// different ones.
-	Prefix string
-	// Gaps are the cases that are known to fail there, with the reason.
-	Gaps map[string]string
+	// New makes a client for one case. It is called once a case, from the goroutine of
+	// t, and may register a Cleanup. Required.
+	New func(t *testing.T) *kinesis.Client
+
+	// Gaps are the cases that the service is known to fail. A name that is not one of
+	// Cases is an error.
+	Gaps []Gap
+
+	// Timeout bounds each case. 0 means 30 seconds, which is enough for the longest:
+	// a subscription that another one takes over, after five seconds.
+	Timeout time.Duration
+
+	// Within, if not nil, runs each case: synctest.Test makes the waiting of a service
+	// inside the process take no time. With nil, cases run in parallel, as many at a
+	// time as the flag -parallel of go test says.
+	Within func(t *testing.T, test func(t *testing.T))
 }
 
-// caseLimit bounds one case.
-const caseLimit = 2 * time.Minute
+// Gap is a known difference of a service.
+type Gap struct {
+	// Case is the name of the case that fails.
+	Case string
+	// Does says what the service does instead, in a few words.
+	Does string
+}
 
-// Run runs every case as a subtest.
-func Run(t *testing.T, s Service) {
-	for name := range maps.Keys(s.Gaps) {
-		if !slices.ContainsFunc(cases, func(c testCase) bool { return c.name == name }) {
-			t.Errorf("a gap is declared for %q, which is no case", name)
+// Case is one thing that clients rely on.
+type Case struct {
+	// Name is the area and what, as in "put-explicit-hash".
+	Name string
+	// Wants says what is expected, in a sentence.
+	Wants string
+
+	shards int // of the stream that is made before; 0 for none
+	run    func(*probe)
+}
+
+// Cases lists the cases in the order in which Run runs them.
+func Cases() []Case {
+	return slices.Concat(streamCases(), settingCases(), putCases(), iteratorCases(), getCases(), listCases(), reshardCases(), consumerCases(), subscribeCases())
+}
+
+// Run runs every case as a subtest of t. A case fails t if the service does not do
+// what is expected, or if it does though a gap says otherwise.
+func Run(t *testing.T, service Service) {
+	if service.New == nil {
+		t.Fatal("conform: Service.New is nil")
+	}
+	if service.Timeout <= 0 {
+		service.Timeout = defaultTimeout
+	}
+	cases := Cases()
+	for _, g := range service.Gaps {
+		if !slices.ContainsFunc(cases, func(c Case) bool { return c.Name == g.Case }) {
+			t.Errorf("conform: the gap %q is not the name of a case", g.Case)
+		}
+		if g.Does == "" {
+			t.Errorf("conform: the gap %q does not say what the service does", g.Case)
 		}
 	}
-	in := s.In
-	if in == nil {
-		in = func(t *testing.T, f func(*testing.T)) { f(t) }
-	}
-	for i, c := range cases {
-		run := func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(t.Context(), caseLimit)
-			defer cancel()
-			p := &probe{Client: s.New(t), ctx: ctx, name: fmt.Sprintf("%s-%d", s.Prefix, i)}
-			err := errors.Join(c.run(p), p.remove())
-			switch gap, declared := s.Gaps[c.name]; {
-			case err != nil && !declared:
-				t.Error(err)
-			case err == nil && declared:
-				t.Errorf("it passes: the declared gap is out of date: %s", gap)
-			case declared:
-				t.Logf("a known gap (%s): %v", gap, err)
+	for _, c := range cases {
+		t.Run(c.Name, func(t *testing.T) {
+			if service.Within != nil {
+				service.Within(t, func(t *testing.T) { service.judge(t, c) })
+				return
 			}
-		}
-		t.Run(c.name, func(t *testing.T) { in(t, run) })
+			t.Parallel()
+			service.judge(t, c)
+		})
 	}
 }
 
-type testCase struct {
-	name string
-	run  func(*probe) error
+// judge runs a case and compares its outcome with the gaps.
+func (s Service) judge(t *testing.T, c Case) {
+	failures := s.probe(t, c)
+	failed, says := s.verdict(c, failures)
+	switch {
+	case failed:
+		t.Error(says)
+	case says != "":
+		t.Log(says)
+	}
 }
 
-// probe is one case at work, with one stream.
+// verdict tells whether an outcome is to be reported as a failure, and what there is
+// to say.
+func (s Service) verdict(c Case, failures []string) (failed bool, says string) {
+	i := slices.IndexFunc(s.Gaps, func(g Gap) bool { return g.Case == c.Name })
+	all := strings.Join(failures, "; ")
+	switch {
+	case i < 0 && len(failures) == 0:
+		return false, ""
+	case i < 0:
+		return true, fmt.Sprintf("%s. Expected: %s", all, c.Wants)
+	case len(failures) == 0:
+		return true, fmt.Sprintf("the gap %q is out of date: the service does what is expected: %s", s.Gaps[i].Does, c.Wants)
+	}
+	return false, fmt.Sprintf("known gap: %s (%s)", s.Gaps[i].Does, all)
+}
+
+// probe runs a case to its end, on a goroutine of its own so that the case may end
+// anywhere, and returns what was wrong.
+func (s Service) probe(t *testing.T, c Case) []string {
+	ctx, cancel := context.WithTimeout(t.Context(), s.Timeout)
+	defer cancel()
+	p := &probe{ctx: ctx, client: s.New(t), stream: "conform-" + c.Name + "-" + strings.ToLower(rand.Text()[:10])}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		defer p.clean()
+		defer func() {
+			// An answer without a required member is a nil pointer here.
+			if r := recover(); r != nil {
+				p.errorf("panic: %v: an answer lacks a required member", r)
+			}
+		}()
+		if c.shards > 0 {
+			p.create(c.shards)
+		}
+		c.run(p)
+	}()
+	<-done
+	return p.failures
+}
+
+// probe is a case that runs. Only its own goroutine uses it.
 type probe struct {
-	*kinesis.Client
-	ctx  context.Context
-	name string
-	arn  string // once made
+	ctx      context.Context
+	client   *kinesis.Client
+	stream   string // name of the stream
+	failures []string
+
+	once sync.Once
+	arn  string
 }
 
-// make creates the stream and waits until it can be used.
-func (p *probe) make(shards int32) error {
-	if _, err := p.CreateStream(p.ctx, &kinesis.CreateStreamInput{StreamName: &p.name, ShardCount: &shards}); err != nil {
-		return err
-	}
-	p.arn = "made"
-	return p.active()
+// errorf notes what is wrong.
+func (p *probe) errorf(format string, args ...any) {
+	p.failures = append(p.failures, fmt.Sprintf(format, args...))
 }
 
-// active waits until the stream is.
-func (p *probe) active() error {
-	for {
-		s, err := p.summary()
-		if err != nil {
-			return err
-		}
-		if p.arn = aws.ToString(s.StreamARN); s.StreamStatus == types.StreamStatusActive {
-			return nil
-		}
-		if err := p.pause(); err != nil {
-			return fmt.Errorf("the stream stays %s: %w", s.StreamStatus, err)
-		}
-	}
+// fatalf notes what is wrong and ends the case.
+func (p *probe) fatalf(format string, args ...any) {
+	p.errorf(format, args...)
+	runtime.Goexit()
 }
 
-func (p *probe) summary() (*types.StreamDescriptionSummary, error) {
-	out, err := p.DescribeStreamSummary(p.ctx, &kinesis.DescribeStreamSummaryInput{StreamName: &p.name})
+// must ends the case if there is an error.
+func (p *probe) must(what string, err error) {
 	if err != nil {
-		return nil, err
+		p.fatalf("%s: %v", what, err)
 	}
-	if out.StreamDescriptionSummary == nil {
-		return nil, errors.New("DescribeStreamSummary describes nothing")
-	}
-	return out.StreamDescriptionSummary, nil
 }
 
-// pause is between two looks at something that changes by itself.
-func (p *probe) pause() error {
-	t := time.NewTimer(200 * time.Millisecond)
-	defer t.Stop()
+// refused wants an error with one of the codes.
+func (p *probe) refused(what string, err error, codes ...string) {
+	var api smithy.APIError
+	switch {
+	case err == nil:
+		p.errorf("%s: no error, want %s", what, strings.Join(codes, " or "))
+	case !errors.As(err, &api):
+		p.errorf("%s: %v, want %s", what, err, strings.Join(codes, " or "))
+	case !slices.Contains(codes, api.ErrorCode()):
+		p.errorf("%s: %s (%s), want %s", what, api.ErrorCode(), api.ErrorMessage(), strings.Join(codes, " or "))
+	}
+}
+
+// equal compares what two values print as.
+func (p *probe) equal(what string, got, want any) {
+	if g, w := fmt.Sprint(got), fmt.Sprint(want); g != w {
+		p.errorf("%s: %s, want %s", what, g, w)
+	}
+}
+
+// wait lets time pass.
+func (p *probe) wait(d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
 	select {
-	case <-t.C:
-		return nil
+	case <-timer.C:
 	case <-p.ctx.Done():
-		return p.ctx.Err()
+		p.fatalf("waiting: %v", context.Cause(p.ctx))
 	}
 }
 
-// remove deletes the stream if it was made.
-func (p *probe) remove() error {
-	if p.arn == "" {
-		return nil
-	}
-	_, err := p.DeleteStream(p.ctx, &kinesis.DeleteStreamInput{StreamName: &p.name, EnforceConsumerDeletion: aws.Bool(true)})
-	if code(err) == "ResourceNotFoundException" {
-		return nil // the case has done it
-	}
-	return err
-}
-
-func code(err error) string {
-	if api, ok := errors.AsType[smithy.APIError](err); ok {
-		return api.ErrorCode()
-	}
-	return ""
-}
-
-// refused wants an error of one of these codes.
-func refused(what string, err error, codes ...string) error {
-	if slices.Contains(codes, code(err)) {
-		return nil
-	}
-	return fmt.Errorf("%s: want %s, have %w", what, strings.Join(codes, " or "), cmpErr(err))
-}
-
-func cmpErr(err error) error {
-	if err == nil {
-		return errors.New("no error")
-	}
-	return err
-}
-
-// want compares.
-func want[T comparable](what string, got, want T) error {
-	if got == want {
-		return nil
-	}
-	return fmt.Errorf("%s: %v, want %v", what, got, want)
-}
-
-// put puts a record with data under its key.
-func (p *probe) put(key, data string) (shard, seq string, err error) {
-	out, err := p.PutRecord(p.ctx, &kinesis.PutRecordInput{StreamName: &p.name, PartitionKey: &key, Data: []byte(data)})
-	if err != nil {
-		return "", "", err
-	}
-	return aws.ToString(out.ShardId), aws.ToString(out.SequenceNumber), nil
-}
-
-// iterator makes one; in has what its type needs.
-func (p *probe) iterator(shard string, typ types.ShardIteratorType, seq string, at *time.Time) (*string, error) {
-	in := &kinesis.GetShardIteratorInput{StreamName: &p.name, ShardId: &shard, ShardIteratorType: typ, Timestamp: at}
-	if seq != "" {
-		in.StartingSequenceNumber = &seq
-	}
-	out, err := p.GetShardIterator(p.ctx, in)
-	if err != nil {
-		return nil, err
-	}
-	return out.ShardIterator, nil
-}
-
-// read follows an iterator until n records have come, the shard ends, or ten calls
-// gave nothing.
-func (p *probe) read(it *string, n int) (all []types.Record, last *kinesis.GetRecordsOutput, err error) {
-	for quiet := 0; it != nil && quiet < 10; {
-		if last, err = p.GetRecords(p.ctx, &kinesis.GetRecordsInput{ShardIterator: it}); err != nil {
-			return all, last, err
+// until waits for something that the service takes its time for.
+func (p *probe) until(what string, done func() bool) {
+	for !done() {
+		if p.ctx.Err() != nil {
+			p.fatalf("%s: not before the end of the case's time", what)
 		}
-		if all = append(all, last.Records...); len(all) >= n {
-			return all, last, nil
-		}
-		if quiet++; len(last.Records) > 0 {
-			quiet = 0
-		}
-		if it = last.NextShardIterator; it != nil {
-			if err := p.pause(); err != nil {
-				return all, last, err
-			}
-		}
-	}
-	return all, last, nil
-}
-
-// from reads n records from a place in a shard and returns their data, joined.
-func (p *probe) from(shard string, typ types.ShardIteratorType, seq string, n int) (string, error) {
-	it, err := p.iterator(shard, typ, seq, nil)
-	if err != nil {
-		return "", err
-	}
-	all, _, err := p.read(it, n)
-	return joined(all), err
-}
-
-func joined(all []types.Record) string {
-	var data []string
-	for _, r := range all {
-		data = append(data, string(r.Data))
-	}
-	return strings.Join(data, " ")
-}
-
-// shards lists all of them, in order of their ids.
-func (p *probe) shards(filter *types.ShardFilter) (all []types.Shard, err error) {
-	in := &kinesis.ListShardsInput{StreamName: &p.name, ShardFilter: filter}
-	for {
-		out, err := p.ListShards(p.ctx, in)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, out.Shards...)
-		if aws.ToString(out.NextToken) == "" {
-			slices.SortFunc(all, func(a, b types.Shard) int { return strings.Compare(aws.ToString(a.ShardId), aws.ToString(b.ShardId)) })
-			return all, nil
-		}
-		in = &kinesis.ListShardsInput{NextToken: out.NextToken}
+		p.wait(pollEvery)
 	}
 }
 
-func shardID(n int) string { return fmt.Sprintf("shardId-%012d", n) }
+// create makes the case's stream and waits until it is there.
+func (p *probe) create(shards int) {
+	_, err := p.client.CreateStream(p.ctx, &kinesis.CreateStreamInput{StreamName: &p.stream, ShardCount: aws.Int32(int32(shards))})
+	p.must("CreateStream", err)
+	p.active()
+}
+
+// active waits until the stream is ACTIVE.
+func (p *probe) active() {
+	p.until("stream ACTIVE", func() bool { return p.summary().StreamStatus == types.StreamStatusActive })
+}
+
+func (p *probe) summary() *types.StreamDescriptionSummary {
+	out, err := p.client.DescribeStreamSummary(p.ctx, &kinesis.DescribeStreamSummaryInput{StreamName: &p.stream})
+	p.must("DescribeStreamSummary", err)
+	return out.StreamDescriptionSummary
+}
+
+// streamARN asks for the stream's ARN once.
+func (p *probe) streamARN() *string {
+	p.once.Do(func() { p.arn = aws.ToString(p.summary().StreamARN) })
+	return &p.arn
+}
+
+// clean deletes the stream, whatever the case has come to.
+func (p *probe) clean() {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(p.ctx), cleaning)
+	defer cancel()
+	p.ctx = ctx
+	p.until("DeleteStream at the end", func() bool {
+		_, err := p.client.DeleteStream(ctx, &kinesis.DeleteStreamInput{StreamName: &p.stream, EnforceConsumerDeletion: aws.Bool(true)})
+		var gone *types.ResourceNotFoundException
+		var busy *types.ResourceInUseException // UPDATING, or DELETING already
+		switch {
+		case errors.As(err, &busy):
+			return false
+		case err != nil && !errors.As(err, &gone):
+			p.errorf("DeleteStream at the end: %v", err)
+		}
+		return true
+	})
+}

@@ -3,7 +3,7 @@
 package conform_test
 
 import (
-	"fmt"
+	"net/http"
 	"os"
 	"testing"
 	"time"
@@ -14,28 +14,35 @@ import (
 	"github.com/shardlake/shardlake/source/kinesis/kinesistest/conform"
 )
 
-// TestJudgeItself runs the suite against kinesistest over a socket, in real time.
+// TestJudgeItself runs the suite against kinesistest over a socket, in real time, with
+// one server and one client for all cases.
 func TestJudgeItself(t *testing.T) {
 	srv, err := kinesistest.Listen(kinesistest.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() {
+	t.Cleanup(func() {
 		if err := srv.Close(); err != nil {
 			t.Error(err)
 		}
-	}()
-	conform.Run(t, conform.Service{Prefix: "c", New: func(*testing.T) *kinesis.Client { return client(srv.URL(), nil) }})
+	})
+	client := clientOf(srv.URL(), ownBody{&http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 16}}})
+	conform.Run(t, conform.Service{New: func(*testing.T) *kinesis.Client { return client }})
 }
 
-// TestJudge runs the suite against a server of somebody else, whose gaps are
-// declared by its name.
+// TestJudge runs the suite against a server that somebody else wrote, at the URL in
+// SHARDLAKE_KINESIS_ENDPOINT. SHARDLAKE_KINESIS_SERVER says which one it is, for its
+// gaps: kinesislocal or ferrokinesis.
 func TestJudge(t *testing.T) {
 	endpoint, server := os.Getenv("SHARDLAKE_KINESIS_ENDPOINT"), os.Getenv("SHARDLAKE_KINESIS_SERVER")
-	gaps, known := conform.Gaps[server]
-	if endpoint == "" || !known {
-		t.Fatalf("SHARDLAKE_KINESIS_ENDPOINT is %q and SHARDLAKE_KINESIS_SERVER %q: set both", endpoint, server)
+	if endpoint == "" {
+		t.Fatal("SHARDLAKE_KINESIS_ENDPOINT is not set")
 	}
-	conform.Run(t, conform.Service{Prefix: fmt.Sprintf("conform-%x", time.Now().Unix()), Gaps: gaps,
-		New: func(*testing.T) *kinesis.Client { return client(endpoint, nil) }})
+	known := map[string]func() []conform.Gap{"kinesislocal": conform.LocalGaps, "ferrokinesis": conform.FerroGaps}
+	gaps := known[server]
+	if gaps == nil {
+		t.Fatalf("SHARDLAKE_KINESIS_SERVER is %q, want kinesislocal or ferrokinesis", server)
+	}
+	client := clientOf(endpoint, ownBody{&http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 16}}})
+	conform.Run(t, conform.Service{New: func(*testing.T) *kinesis.Client { return client }, Gaps: gaps(), Timeout: 60 * time.Second})
 }
