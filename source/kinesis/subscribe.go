@@ -9,7 +9,9 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
+	"github.com/aws/aws-sdk-go-v2/service/kinesis/schemas"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
+	"github.com/aws/smithy-go/transport/http/protocol/awsjson"
 
 	"github.com/shardlake/shardlake"
 	"github.com/shardlake/shardlake/source"
@@ -180,7 +182,7 @@ func (f *subscriber) subscribe(ctx context.Context) error {
 	// The context is that of the whole stream; until the call returns, a timer ends it.
 	sctx, cancel := context.WithCancel(ctx)
 	limit := time.AfterFunc(callTimeout, cancel)
-	out, err := c.SubscribeToShard(sctx, &kinesis.SubscribeToShardInput{ConsumerARN: &arn, ShardId: &f.shard, StartingPosition: f.position()}, single)
+	out, err := c.SubscribeToShard(sctx, &kinesis.SubscribeToShardInput{ConsumerARN: &arn, ShardId: &f.shard, StartingPosition: f.position()}, alone)
 	if err != nil {
 		limit.Stop()
 		cancel()
@@ -190,6 +192,15 @@ func (f *subscriber) subscribe(ctx context.Context) error {
 	limit.Stop() // if it has fired, the stream breaks and the next try is near
 	f.offset = time.Until(serviceTime(out.ResultMetadata))
 	return nil
+}
+
+// alone is single, and has the events read by a protocol of the subscription's own.
+// That of a client keeps one buffer for all of its streams, without a lock
+// (smithy-go 1.28.9, Codec.payloadBuf): two that are read at once would overwrite
+// each other's events.
+func alone(o *kinesis.Options) {
+	single(o)
+	o.Protocol = awsjson.New11(schemas.Kinesis_20131202)
 }
 
 func (f *subscriber) position() *types.StartingPosition {
