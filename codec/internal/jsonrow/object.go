@@ -47,11 +47,11 @@ type object struct {
 func (p *Program) structOp(t reflect.Type) op {
 	list, ok := members(t)
 	if !ok {
-		return p.generalOp(t)
+		return p.leave(t)
 	}
 	// encoding/json/v2 has the last word on whether there is a mistake in the type.
 	if p.general([]byte("{}"), reflect.New(t).Interface()) != nil {
-		return p.generalOp(t)
+		return p.leave(t)
 	}
 	o := &object{byName: make(map[string]int)}
 	for _, m := range list {
@@ -154,7 +154,10 @@ func (o *object) decode(d *Decoder, b []byte, i int, p unsafe.Pointer) int {
 			}
 		}
 		if f != nil {
-			if i += f.size; i >= len(b) || b[i] <= ' ' {
+			if i += f.size; i < len(b) && b[i] == ' ' {
+				i++
+			}
+			if i >= len(b) || b[i] <= ' ' {
 				if i = spaces(b, i); i >= len(b) {
 					return -1
 				}
@@ -194,8 +197,16 @@ func (o *object) decode(d *Decoder, b []byte, i int, p unsafe.Pointer) int {
 			return -1
 		}
 		// As comma does, here for speed.
-		if i+1 < len(b) && b[i] == ',' && b[i+1] > ' ' {
-			i++
+		if i+2 < len(b) && b[i] == ',' {
+			if i++; b[i] == ' ' {
+				i++
+			}
+			if b[i] <= ' ' {
+				i = spaces(b, i)
+			}
+			if i >= len(b) {
+				return -1
+			}
 			continue
 		}
 		i, done = comma(b, i, '}')

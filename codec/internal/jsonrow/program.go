@@ -125,12 +125,12 @@ func (p *Program) makeOp(t reflect.Type) op {
 		return anyOp
 	}
 	if !known(t) {
-		return p.generalOp(t)
+		return p.leave(t)
 	}
 	if k := t.Kind(); k != reflect.Pointer && k != reflect.Interface {
 		switch {
 		case t == reflect.TypeFor[time.Duration](), has(t, unmarshalFrom):
-			return p.generalOp(t)
+			return p.leave(t)
 		case has(t, unmarshalJSON):
 			return jsonMethodOp(t)
 		case has(t, unmarshalText):
@@ -161,6 +161,12 @@ func (p *Program) makeOp(t reflect.Type) op {
 		return p.structOp(t)
 	}
 	return integerOp(t)
+}
+
+// leave leaves a type to encoding/json/v2.
+func (p *Program) leave(t reflect.Type) op {
+	p.left[t] = true
+	return p.generalOp(t)
 }
 
 // A Decoder runs a program over one document after another. One goroutine uses it.

@@ -238,7 +238,6 @@ func bytesOp(_ *Decoder, b []byte, i int, p unsafe.Pointer) int {
 // generalOp leaves values of a type to encoding/json/v2.
 func (p *Program) generalOp(t reflect.Type) op {
 	general := p.general
-	p.left[t] = true
 	return func(d *Decoder, b []byte, i int, q unsafe.Pointer) int {
 		end := d.skip(b, i)
 		if end < 0 || general(b[i:end:end], reflect.NewAt(t, q).Interface()) != nil {
