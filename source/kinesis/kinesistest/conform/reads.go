@@ -38,11 +38,16 @@ func iteratorCases() []Case {
 			p.reads("AT_TIMESTAMP", p.iteratorAt(time.Now().Add(-time.Hour)), "0", "1")
 		}},
 		{Name: "iterator-timestamp", Wants: "AT_TIMESTAMP begins with the first record that arrived at or after it, to the millisecond", shards: 1, run: func(p *probe) {
-			p.put("k", "early")
-			p.wait(300 * time.Millisecond)
-			p.put("k", "late")
-			records := p.readAll(shardName(0), 2)
-			p.reads("AT_TIMESTAMP", p.iteratorAt(aws.ToTime(records[1].ApproximateArrivalTimestamp)), "late")
+			// Eight in more than a second, of which some share one, whenever that begins.
+			const n = 8
+			for i := range n {
+				p.put("k", sequence(i, i+1)[0])
+				p.wait(150 * time.Millisecond)
+			}
+			for i, r := range p.readAll(shardName(0), n) {
+				p.wait(200 * time.Millisecond) // five calls a second
+				p.reads("AT_TIMESTAMP", p.iteratorAt(aws.ToTime(r.ApproximateArrivalTimestamp)), sequence(i, n)...)
+			}
 		}},
 		{Name: "iterator-future-timestamp", Wants: "AT_TIMESTAMP is not in the future", shards: 1, run: func(p *probe) {
 			_, err := p.client.GetShardIterator(p.ctx, &kinesis.GetShardIteratorInput{StreamName: &p.stream, ShardId: aws.String(shardName(0)),
