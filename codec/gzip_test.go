@@ -3,6 +3,7 @@ package codec_test
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -243,7 +244,7 @@ func ExampleGzip() {
 		panic(err)
 	}
 	rows := make([]click, 2)
-	n, err := d.Decode(nil, []shardlake.Record{{Data: packed.Bytes()}, {Data: []byte("{}")}}, rows)
+	n, err := d.Decode(context.Background(), []shardlake.Record{{Data: packed.Bytes()}, {Data: []byte("{}")}}, rows)
 	fmt.Println(rows[:n], err)
 	// Output: [{https://example.org}] rejected: gzip: the payload begins with 7b 7d, not with 1f 8b: is it plain? see GzipConfig.Plain
 }

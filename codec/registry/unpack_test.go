@@ -3,6 +3,7 @@ package registry_test
 import (
 	"bytes"
 	"compress/zlib"
+	"context"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -205,7 +206,7 @@ func ExampleFraming_Unpack() {
 		panic(err)
 	}
 	rows := make([]click, 2)
-	n, err := d.Decode(nil, []shardlake.Record{
+	n, err := d.Decode(context.Background(), []shardlake.Record{
 		{Data: []byte("\x00\x00\x00\x00\x2a{\"N\":1}")},
 		{Data: []byte(`{"N":2}`)},
 	}, rows)

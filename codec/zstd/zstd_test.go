@@ -2,6 +2,7 @@ package zstd_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"fmt"
 	"runtime"
@@ -182,7 +183,7 @@ func Example() {
 		panic(err)
 	}
 	rows := make([]click, 2)
-	n, err := d.Decode(nil, []shardlake.Record{{Data: data}, {Data: data[:30]}}, rows)
+	n, err := d.Decode(context.Background(), []shardlake.Record{{Data: data}, {Data: data[:30]}}, rows)
 	fmt.Println(rows[:n], err)
 	// Output: [{https://example.org}] rejected: zstd: at byte 30 of 30: unexpected EOF
 }
