@@ -132,7 +132,7 @@ func start(ctx context.Context) (*lab, error) {
 		return nil, err
 	}
 	l := &lab{self: self, folder: folder, kcl: filepath.Join(folder, kclSide), server: exec.CommandContext(ctx, self, "-serve")}
-	build := exec.CommandContext(ctx, "go", "build", "-o", l.kcl, "github.com/shardlake/shardlake/benchmarks/intake/kcl")       
+	build := exec.CommandContext(ctx, "go", "build", "-o", l.kcl, "github.com/shardlake/shardlake/benchmarks/intake/kcl")
 	build.Stderr = os.Stderr
 	if err := build.Run(); err != nil {
 		return nil, errors.Join(fmt.Errorf("build the program of the KCL side: %w", err), os.RemoveAll(folder))
