@@ -68,7 +68,8 @@ type Config struct {
 	Limits bool
 
 	// OnEvent, if not nil, is called once for each request when its outcome is
-	// decided: after its effect and before its answer. It is called from the
+	// decided: after its effect and before its answer, so for a subscription before
+	// its first event. It is called from the
 	// goroutine of the request, without locks, from many at once; while it blocks,
 	// the answer waits.
 	OnEvent func(Event)

@@ -40,30 +40,44 @@
 //	operation                               what is simulated
 //	CreateStream                            modes, tags, record size, distribution strategy; warm throughput is not looked at
 //	DeleteStream                            refused while there are consumers, unless EnforceConsumerDeletion
-//	DescribeStream, DescribeStreamSummary   all members but ChannelCount; paging
+//	DescribeStream                          shards in pages
+//	DescribeStreamSummary                   all members but ChannelCount
 //	ListStreams                             paging by name and by token
-//	DescribeLimits                          the streams that there are, and limits of 20,000 shards and 50 on-demand streams
+//	DescribeLimits                          the streams that there are; limits of 20,000 shards and 50 on-demand streams
 //	ListShards                              all filters; paging; tokens that expire after 300 s
-//	SplitShard, MergeShards                 lineage, sequence numbers that increase from parent to child
-//	UpdateShardCount                        as splits and merges, the short-lived shards included; between half and double
+//	SplitShard                              lineage, and sequence numbers that increase from parent to child
+//	MergeShards                             the same
+//	UpdateShardCount                        splits and merges, with short-lived shards; between half and double
 //	UpdateStreamMode                        the shards stay; on-demand streams do not grow by themselves
 //	UpdateStreamRecordDistributionStrategy  AUTO places records in turn, whatever their keys
 //	UpdateStreamWarmThroughput              kept and shown; no shards come of it
 //	UpdateMaxRecordSize                     1 to 10 MiB, enforced for puts
-//	Increase-, DecreaseStreamRetentionPeriod  records and closed shards expire by Config.Now
-//	PutRecord, PutRecords                   MD5 and explicit hash keys, partial failure; SequenceNumberForOrdering is checked, the order is strict anyway
+//	IncreaseStreamRetentionPeriod           records and closed shards expire by Config.Now
+//	DecreaseStreamRetentionPeriod           the same
+//	PutRecord                               MD5 and explicit hash keys; SequenceNumberForOrdering is only checked
+//	PutRecords                              the same; partial failure; the order of the request is kept
 //	GetShardIterator                        all five types; iterators expire after Config.IteratorTTL
-//	GetRecords                              10,000 records and 10 MiB at most, MillisBehindLatest, ChildShards at the end of a shard
+//	GetRecords                              10,000 records and 10 MiB at most, MillisBehindLatest, ChildShards
 //	RegisterStreamConsumer                  20 of a stream, 5 CREATING at a time; 50 with On-demand Advantage
 //	DeregisterStreamConsumer                its subscriptions end at once
-//	DescribeStreamConsumer, ListStreamConsumers  by ARN or name; paging
+//	DescribeStreamConsumer                  by ARN, or by stream and name
+//	ListStreamConsumers                     paging; tokens that expire after 300 s
 //	SubscribeToShard                        see below
-//	Start-, StopStreamEncryption            kept and shown; there is no KMS, and its errors are scripted as faults
-//	Enable-, DisableEnhancedMonitoring      kept and shown; there are no metrics
-//	Describe-, UpdateAccountSettings        the billing commitment that warm throughput needs
-//	AddTagsToStream, ListTagsForStream, RemoveTagsFromStream     of streams
-//	TagResource, ListTagsForResource, UntagResource              of streams and consumers
-//	Put-, Get-, DeleteResourcePolicy        kept and shown, and not applied to anything
+//	StartStreamEncryption                   kept and shown; KMS errors are scripted as faults
+//	StopStreamEncryption                    the same
+//	EnableEnhancedMonitoring                kept and shown; there are no metrics
+//	DisableEnhancedMonitoring               the same
+//	DescribeAccountSettings                 the billing commitment that warm throughput needs
+//	UpdateAccountSettings                   the same
+//	AddTagsToStream                         kept; at most 50
+//	ListTagsForStream                       paging by key
+//	RemoveTagsFromStream                    kept
+//	TagResource                             as AddTagsToStream, also of consumers
+//	ListTagsForResource                     as ListTagsForStream, in one page
+//	UntagResource                           as RemoveTagsFromStream
+//	PutResourcePolicy                       kept and shown, and not applied to anything
+//	GetResourcePolicy                       ResourceNotFoundException if there is none, which is unverified
+//	DeleteResourcePolicy                    the same
 //
 // With Config.Limits, the throughput of shards is that of the service, and so are
 // the limits on SubscribeToShard, UpdateShardCount and UpdateStreamMode. The rates at

@@ -341,64 +341,6 @@ func TestWrongSubscriptionsAreRefused(t *testing.T) {
 	w.subscribe(consumer, shardID(0)).end() // none of them counts
 }
 
-// Two readers of one shard get 2 MiB a second each.
-func TestSubscriptionsArePaced(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		srv := kinesistest.New(kinesistest.Config{Limits: true})
-		w := &world{T: t, srv: srv, client: newClient(srv, true), ctx: t.Context()}
-		w.createStream("s", 1)
-		for range 40 {
-			w.put("s", "k", strings.Repeat("x", 500<<10))
-		}
-		_, _, err := w.srv.Split("s", shardID(0))
-		w.must(err)
-		ends := make(chan time.Duration)
-		for _, name := range []string{"a", "b"} {
-			s, begin := w.subscribe(w.register("s", name), shardID(0)), time.Now()
-			go func() {
-				all, _, err := s.rest()
-				if len(all) != 40 || err != nil {
-					t.Error(len(all), err)
-				}
-				ends <- time.Since(begin)
-			}()
-		}
-		for range 2 {
-			if d := <-ends; d < 9*time.Second || d > 10*time.Second {
-				t.Errorf("20,000 KiB took %v", d)
-			}
-		}
-	})
-}
-
-// A reader that does not read holds the server back, which keeps one event for it
-// and not the rest.
-func TestSlowReadersHoldTheServerBack(t *testing.T) {
-	bubble(t, func(w *world) {
-		w.createStream("s", 1)
-		consumer := w.register("s", "lake")
-		s := w.subscribe(consumer, shardID(0))
-		if _, ok := s.event(); !ok {
-			w.Fatal(s.Err())
-		}
-		for i := range 10 {
-			w.put("s", "k", fmt.Sprint(i))
-			synctest.Wait()
-		}
-		time.Sleep(time.Minute)
-		var sizes []int
-		for n := 0; n < 10; {
-			e, _ := s.event()
-			sizes = append(sizes, len(e.Records))
-			n += len(e.Records)
-		}
-		if sizes[len(sizes)-1] < 5 {
-			w.Errorf("events of %v records: they were made before they could be sent", sizes)
-		}
-		s.end()
-	})
-}
-
 func TestFaultsOfSubscriptions(t *testing.T) {
 	open := func(w *world) string {
 		w.createStream("s", 1)

@@ -64,7 +64,7 @@ const (
 // Kinds that strike a subscription when Fault.After events have been sent; other
 // operations are not changed. The kinds that refuse a request refuse a subscription
 // too, and LostAnswer takes it and cuts the connection, so that the next call for
-// the shard is refused for five seconds.
+// the shard is refused for five seconds. CutBody and SlowBody do nothing to it.
 const (
 	// CutEvents cuts the connection.
 	CutEvents Kind = iota + 300

@@ -23,6 +23,12 @@ func FuzzServeHTTP(f *testing.F) {
 		"PutRecord":                     `{"StreamName":"s","Data":"eA==","PartitionKey":"k","ExplicitHashKey":"5"}`,
 		"PutRecords":                    `{"StreamName":"s","Records":[{"Data":"eA==","PartitionKey":"\ud800"},null]}`,
 		"SplitShard":                    `{"StreamName":"s","ShardToSplit":"shardId-000000000000","NewStartingHashKey":"7"}`,
+		"RegisterStreamConsumer":        `{"StreamARN":"arn:aws:kinesis:us-east-1:000000000000:stream/s","ConsumerName":"c","Tags":null}`,
+		"ListStreamConsumers":           `{"StreamARN":"arn:aws:kinesis:us-east-1:000000000000:stream/s","NextToken":"YwAA"}`,
+		"SubscribeToShard":              `{"ConsumerARN":"arn:aws:kinesis:us-east-1:000000000000:stream/s/consumer/c:1","ShardId":"shardId-000000000000","StartingPosition":{"Type":"LATEST"}}`,
+		"EnableEnhancedMonitoring":      `{"StreamName":"s","ShardLevelMetrics":["ALL"]}`,
+		"PutResourcePolicy":             `{"ResourceARN":"arn:aws:kinesis:us-east-1:000000000000:stream/s","Policy":"{}"}`,
+		"UpdateStreamMode":              `{"StreamARN":"arn:aws:kinesis:us-east-1:000000000000:stream/s","StreamModeDetails":{"StreamMode":"ON_DEMAND"}}`,
 		"UpdateShardCount":              `{"StreamName":"s","TargetShardCount":4,"ScalingType":"UNIFORM_SCALING"}`,
 	} {
 		f.Add(op, body)

@@ -3,6 +3,8 @@ package kinesistest
 import (
 	"math"
 	"math/rand/v2"
+	"os"
+	"regexp"
 	"testing"
 )
 
@@ -147,6 +149,27 @@ func TestTokensAreChecked(t *testing.T) {
 	for _, bad := range []string{"", "x", nt.String(), string(b), it.String()[:8]} {
 		if _, ok := parseIterator(bad); ok {
 			t.Errorf("%q was read as an iterator", bad)
+		}
+	}
+}
+
+// The package comment lists every operation that is served, and no other.
+func TestOperationsAreListed(t *testing.T) {
+	doc, err := os.ReadFile("doc.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ops := New(Config{}).ops
+	listed := map[string]bool{}
+	for _, row := range regexp.MustCompile(`(?m)^//\t([A-Z][A-Za-z]+) {2,}`).FindAllStringSubmatch(string(doc), -1) {
+		listed[row[1]] = true
+		if ops[row[1]] == nil {
+			t.Errorf("%s is listed and not served", row[1])
+		}
+	}
+	for op := range ops {
+		if !listed[op] {
+			t.Errorf("%s is served and not listed", op)
 		}
 	}
 }
