@@ -154,8 +154,8 @@ func BenchmarkJSON(b *testing.B) {
 	})
 }
 
-// BenchmarkJSONConstructor is what a lane pays once.
-func BenchmarkJSONConstructor(b *testing.B) {
+// BenchmarkMakeJSON is what a lane pays once.
+func BenchmarkMakeJSON(b *testing.B) {
 	for b.Loop() {
 		if _, err := codec.JSON[click](); err != nil {
 			b.Fatal(err)
@@ -163,8 +163,8 @@ func BenchmarkJSONConstructor(b *testing.B) {
 	}
 }
 
-// BenchmarkJSONRefused is a document that is decoded twice, for the reason's sake.
-func BenchmarkJSONRefused(b *testing.B) {
+// BenchmarkRefusedJSON is a document that is decoded twice, for the reason's sake.
+func BenchmarkRefusedJSON(b *testing.B) {
 	records := clicks(b, 1)
 	records[0].Data = append(records[0].Data, '}')
 	d, err := codec.JSON[click]()

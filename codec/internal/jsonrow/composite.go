@@ -30,6 +30,11 @@ func (p *Program) sliceOp(t reflect.Type) op {
 			return null(b, i)
 		}
 		i, done := d.open(b, i, ']')
+		if done {
+			*(*header)(q) = header{unsafe.Pointer(&nothing), 0, 0}
+			d.depth--
+			return i
+		}
 		// The slab is taken out meanwhile: elements may hold slices of this type.
 		m := d.slabs[s.index]
 		d.slabs[s.index] = slab{}
@@ -56,11 +61,7 @@ func (p *Program) sliceOp(t reflect.Type) op {
 			}
 			i, done = comma(b, i, ']')
 		}
-		if k > 0 {
-			*(*header)(q) = header{base, k, k}
-		} else {
-			*(*header)(q) = header{unsafe.Pointer(&nothing), 0, 0}
-		}
+		*(*header)(q) = header{base, k, k}
 		if m.at += k; m.n <= s.n { // a larger one is all this slice's
 			d.slabs[s.index] = m
 		}

@@ -31,8 +31,7 @@ type field struct {
 	kind         kind
 }
 
-// at tells whether the field's name stands at b[i]: all of it where it may end
-// before 16 bytes have passed, or behind those.
+// at tells whether the field's name stands at b[i].
 func (f *field) at(b []byte, i int) bool {
 	return len(b)-i >= f.size && string(b[i:i+f.size]) == f.quoted
 }
@@ -141,73 +140,42 @@ func (o *object) decode(d *Decoder, b []byte, i int, p unsafe.Pointer) int {
 		if i < 0 {
 			return -1
 		}
-		var f *field
-		if next < len(o.fields) {
-			f = &o.fields[next]
-			if len(b)-i >= 16 {
-				w0, w1 := binary.LittleEndian.Uint64(b[i:]), binary.LittleEndian.Uint64(b[i+8:])
-				if (w0^f.words[0])&f.masks[0]|(w1^f.words[1])&f.masks[1] != 0 || f.size > 16 && !f.at(b, i) {
-					f = nil
-				}
-			} else if !f.at(b, i) {
-				f = nil
-			}
-		}
-		if f != nil {
-			if i += f.size; i < len(b) && b[i] == ' ' {
-				i++
-			}
-			if i >= len(b) || b[i] <= ' ' {
-				if i = spaces(b, i); i >= len(b) {
-					return -1
-				}
-			}
-		} else {
-			if next, i = o.find(d, b, i, &names); i < 0 {
-				return -1
-			}
-			if next < 0 {
-				next = len(o.fields)
-				if i = d.skip(b, i); i >= 0 {
-					i, done = comma(b, i, '}')
-				}
-				continue
-			}
-			f = &o.fields[next]
-		}
-		if next < 64 {
-			if seen&(1<<next) != 0 {
-				return -1
-			}
-			seen |= 1 << next
-		} else {
-			word, bit := base+next/64-1, uint64(1)<<(next%64)
-			if d.seen[word]&bit != 0 {
-				return -1
-			}
-			d.seen[word] |= bit
-		}
-		next++
-		if q := unsafe.Add(p, f.offset); f.kind == stringKind && b[i] == '"' {
-			i = d.text(b, i, (*string)(q), f.string)
-		} else {
-			i = f.decode(d, b, i, q)
-		}
-		if i < 0 {
+		k, at := o.find(d, b, i, next, &names)
+		if at < 0 {
 			return -1
 		}
-		// As comma does, here for speed.
-		if i+2 < len(b) && b[i] == ',' {
-			if i++; b[i] == ' ' {
-				i++
-			}
-			if b[i] <= ' ' {
-				i = spaces(b, i)
-			}
-			if i >= len(b) {
+		if i = at; k < 0 {
+			if i = d.skip(b, i); i < 0 {
 				return -1
 			}
+			i, done = comma(b, i, '}')
 			continue
+		}
+		for next = k; ; { // fields in their order
+			f := &o.fields[next]
+			if next < 64 {
+				if seen&(1<<next) != 0 {
+					return -1
+				}
+				seen |= 1 << next
+			} else if !mark(d.seen[base+next/64-1:], next) {
+				return -1
+			}
+			if q := unsafe.Add(p, f.offset); f.kind == stringKind && b[i] == '"' {
+				i = d.text(b, i, (*string)(q), f.string)
+			} else {
+				i = f.decode(d, b, i, q)
+			}
+			if i < 0 {
+				return -1
+			}
+			if next++; next >= len(o.fields) {
+				break
+			}
+			if i = o.fields[next].follows(b, i); i < 0 {
+				i = ^i
+				break
+			}
 		}
 		i, done = comma(b, i, '}')
 	}
@@ -217,8 +185,51 @@ func (o *object) decode(d *Decoder, b []byte, i int, p unsafe.Pointer) int {
 	return i
 }
 
-// find looks the name at i up; -1 if it has no field and is new to names.
-func (o *object) find(d *Decoder, b []byte, i int, names *nameSet) (k, next int) {
+// follows tells whether a comma at i and the field's name come next, with a space
+// behind comma and colon or none: the index of the value. If anything else comes,
+// or too near the end to look, it is the complement of i.
+func (f *field) follows(b []byte, i int) int {
+	if len(b)-i < 18 || b[i] != ',' {
+		return ^i
+	}
+	at := i + 1
+	if b[at] == ' ' {
+		at++
+	}
+	w := b[at : at+16]
+	if (binary.LittleEndian.Uint64(w)^f.words[0])&f.masks[0]|(binary.LittleEndian.Uint64(w[8:])^f.words[1])&f.masks[1] != 0 ||
+		f.size > 16 && !f.at(b, at) {
+		return ^i
+	}
+	if at += f.size; at+1 >= len(b) {
+		return ^i
+	}
+	if b[at] == ' ' {
+		at++
+	}
+	if b[at] <= ' ' {
+		return ^i
+	}
+	return at
+}
+
+// mark puts a field into a set, whose word is the first; false if it is there.
+func mark(words []uint64, field int) bool {
+	bit := uint64(1) << (field % 64)
+	fresh := words[0]&bit == 0
+	words[0] |= bit
+	return fresh
+}
+
+// find looks the name at i up, which is that of the expected field mostly: the
+// field, or -1 if it has none and is new to names, and the index of the value.
+func (o *object) find(d *Decoder, b []byte, i, expected int, names *nameSet) (k, next int) {
+	if expected < len(o.fields) && o.fields[expected].at(b, i) {
+		if i = space(b, i+o.fields[expected].size); i < len(b) {
+			return expected, i
+		}
+		return -1, -1
+	}
 	name, next := d.name(b, i)
 	if next < 0 {
 		return -1, -1

@@ -145,12 +145,18 @@ func (p *Program) stringOp() op {
 func (d *Decoder) text(b []byte, i int, p *string, place int) int {
 	// As the function text does, here for speed.
 	i++
-	for at := i; at+8 <= len(b); at += 8 {
-		m := special(binary.LittleEndian.Uint64(b[at:]))
+	for at := i; at < len(b) && len(b) >= 8; at += 8 {
+		var x uint64
+		if over := at + 8 - len(b); over <= 0 {
+			x = binary.LittleEndian.Uint64(b[at:])
+		} else { // the end: zeros behind it are special
+			x = binary.LittleEndian.Uint64(b[len(b)-8:]) >> (8 * over)
+		}
+		m := special(x)
 		if m == 0 {
 			continue
 		}
-		if at += bits.TrailingZeros64(m) >> 3; b[at] != '"' {
+		if at += bits.TrailingZeros64(m) >> 3; at >= len(b) || b[at] != '"' {
 			break
 		}
 		if last := &d.last[place]; last.rest > 0 {
