@@ -45,7 +45,7 @@ func TestTimesAreThoseOfPackageTime(t *testing.T) {
 		at := day.Add(time.Duration(rng.Int64N(86400e9)) / time.Duration(math.Pow10(rng.IntN(10))) * time.Duration(math.Pow10(rng.IntN(2))))
 		text := at.Format(time.RFC3339Nano)
 		got, end := utc([]byte(text+`"`), 0)
-		if end != len(text)+1 || got != at {
+		if end != len(text)+1 || !got.Equal(at) || got.Location() != at.Location() {
 			t.Fatalf("%s: %v, %d", text, got, end)
 		}
 	}
@@ -55,7 +55,7 @@ func TestTimesAreThoseOfPackageTime(t *testing.T) {
 				text := fmt.Sprintf("%04d-%02d-%02dT00:00:00Z", y, m, d)
 				var want time.Time
 				ok := want.UnmarshalText([]byte(text)) == nil
-				if got, end := utc([]byte(text+`"`), 0); (end >= 0) != ok || ok && got != want {
+				if got, end := utc([]byte(text+`"`), 0); (end >= 0) != ok || ok && (!got.Equal(want) || got.Location() != want.Location()) {
 					t.Fatalf("%s: %v, %d; %v, %t", text, got, end, want, ok)
 				}
 			}
