@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -163,7 +164,8 @@ func (l *lab) close() error {
 // result is what a round cost.
 type result struct {
 	round.Outcome
-	cpu time.Duration
+	cpu  time.Duration
+	torn int // connections that closed under an answer, as the SDK remarks
 }
 
 // round runs one in a process of its own.
@@ -180,11 +182,13 @@ func (l *lab) round(ctx context.Context, side, work string, s canned.Stream, ext
 	}
 	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Env = append(environment(os.Environ()), settings(l.url, folder)...)
-	cmd.Stderr = os.Stderr
+	var remarks bytes.Buffer
+	cmd.Stderr = &remarks
 	b, err := cmd.Output()
 	if err != nil {
-		return r, fmt.Errorf("a round of %s, %s: %w", side, work, err)
+		return r, fmt.Errorf("a round of %s, %s: %w\n%s", side, work, err, remarks.Bytes())
 	}
+	r.torn = bytes.Count(remarks.Bytes(), []byte("use of closed network connection"))
 	if err := json.Unmarshal(b, &r.Outcome); err != nil {
 		return r, err
 	}

@@ -73,12 +73,13 @@ func (t *table) print(out *sheet, c contest) {
 			median(each(t.begins[lot.side], func(r result) float64 { return float64(r.cpu) }))/1e6)
 	}
 	for _, lot := range c.lots {
-		var failed int64
+		var failed, torn int64
 		for _, r := range t.results[lot.side] {
-			failed += r.Failed
+			failed, torn = failed+r.Failed, torn+int64(r.torn)
 		}
-		if failed > 0 {
-			out.printf("\n%s: %d calls failed in all rounds and were repeated.\n", lot.name, failed)
+		if failed+torn > 0 {
+			out.printf("\n%s: of %d calls in all rounds, %d failed beyond the SDK's retries and were repeated; the SDK remarked on %d connections that closed under an answer.\n",
+				lot.name, len(t.results[lot.side])*t.s.Shards*t.s.Answers, failed, torn)
 		}
 	}
 }

@@ -88,6 +88,26 @@ func TestRecordsAreLikeThoseOfTheService(t *testing.T) {
 	}
 }
 
+// A consumer that lost its iterator goes on behind the last record of an answer.
+func TestIteratorBehindARecord(t *testing.T) {
+	c, end := service()
+	defer end()
+	s := canned.Stream{Shards: 1, Answers: 3, Records: 4}
+	it := canned.Iterator(s, "shardId-000000000000", 1)
+	out, err := c.GetRecords(t.Context(), &kinesis.GetRecordsInput{ShardIterator: &it})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ask := &kinesis.GetShardIteratorInput{StreamName: aws.String(s.String()), ShardId: aws.String("shardId-000000000000"), ShardIteratorType: types.ShardIteratorTypeAfterSequenceNumber}
+	for i, r := range out.Records {
+		ask.StartingSequenceNumber = r.SequenceNumber
+		got, err := c.GetShardIterator(t.Context(), ask)
+		if last := i == s.Records-1; last != (err == nil) || last && *got.ShardIterator != *out.NextShardIterator {
+			t.Errorf("behind record %d: %v", i, err)
+		}
+	}
+}
+
 // What the server does not know is an error, not an empty answer.
 func TestUnknownIsRefused(t *testing.T) {
 	c, end := service()

@@ -157,7 +157,7 @@ type object map[string]any
 
 // other answers all operations but GetRecords.
 func (s *Server) other(op string, in []byte) ([][]byte, error) {
-	var ask struct{ StreamName, StreamARN, ShardId string }
+	var ask struct{ StreamName, StreamARN, ShardId, StartingSequenceNumber string }
 	if err := json.Unmarshal(in, &ask); err != nil {
 		return nil, err
 	}
@@ -180,7 +180,11 @@ func (s *Server) other(op string, in []byte) ([][]byte, error) {
 		if _, err := s.tails(of); err != nil {
 			return nil, err
 		}
-		out = object{"ShardIterator": Iterator(of, ask.ShardId, 0)}
+		next, err := of.after(ask.StartingSequenceNumber)
+		if err != nil {
+			return nil, err
+		}
+		out = object{"ShardIterator": Iterator(of, ask.ShardId, next)}
 	case "DescribeStreamSummary":
 		out = object{"StreamDescriptionSummary": object{
 			"StreamName": of.String(), "StreamARN": "arn:aws:kinesis:us-east-1:000000000000:stream/" + of.String(), "StreamStatus": "ACTIVE",

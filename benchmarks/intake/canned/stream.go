@@ -55,7 +55,7 @@ func (s Stream) make() (t tails, err error) {
 				return t, err
 			}
 			arrived := rows[n].Time.UnixMilli() + 40
-			sequence := fmt.Sprintf("4959033827149025660855969253836157%022d", 1_000_000+n*7)
+			sequence := sequence(n)
 			if i > 0 {
 				j = append(j, ',')
 			}
@@ -71,6 +71,28 @@ func (s Stream) make() (t tails, err error) {
 		t.json, t.cbor = append(t.json, append(j, "]}"...)), append(t.cbor, c)
 	}
 	return t, nil
+}
+
+const prefix = "4959033827149025660855969253836157"
+
+// sequence is the sequence number of the record with this index in its shard.
+func sequence(n int) string { return fmt.Sprintf(prefix+"%022d", 1_000_000+n*7) }
+
+// after is the answer that follows a record, which must be the last of its answer:
+// no consumer has a reason to go on anywhere else. Without a record it is the first.
+func (s Stream) after(number string) (answer int, err error) {
+	if number == "" {
+		return 0, nil
+	}
+	var n int
+	if _, err := fmt.Sscanf(number, prefix+"%d", &n); err != nil {
+		return 0, fmt.Errorf("sequence number %q is none of this server's: %w", number, err)
+	}
+	n = (n-1_000_000)/7 + 1
+	if n < 1 || n%s.Records != 0 || number != sequence(n-1) {
+		return 0, fmt.Errorf("sequence number %q does not end an answer", number)
+	}
+	return n / s.Records, nil
 }
 
 // text appends a text string in CBOR (RFC 8949, section 3).

@@ -10,6 +10,7 @@ import (
 	"log"
 	"os"
 	"sync"
+	"sync/atomic"
 
 	"github.com/vmware/vmware-go-kcl-v2/clientlibrary/checkpoint"
 	"github.com/vmware/vmware-go-kcl-v2/clientlibrary/config"
@@ -47,9 +48,9 @@ func kcl(ctx context.Context, j *round.Job) (_ round.Outcome, err error) {
 		return round.Outcome{}, err
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	own := &processors{ctx: ctx, shards: map[string]*kclShard{}}
+	own := &processors{ctx: ctx, failed: &j.Failed, shards: map[string]*kclShard{}}
 	for _, id := range ids {
-		own.shards[id] = &kclShard{ready: make(chan *round.Shard, 1), done: make(chan error, 1)}
+		own.shards[id] = &kclShard{ready: make(chan struct{}), done: make(chan error, 1)}
 	}
 	cfg := config.NewKinesisClientLibConfig("benchmark", j.Stream, "us-east-1", "worker").
 		WithInitialPositionInStream(config.TRIM_HORIZON).WithShardSyncIntervalMillis(syncMillis).WithLogger(silent{})
@@ -61,7 +62,8 @@ func kcl(ctx context.Context, j *round.Job) (_ round.Outcome, err error) {
 	defer func() { cancel(); w.Shutdown() }()
 	return j.Each(ids, func(s *round.Shard) error {
 		p := own.shards[s.ID]
-		p.ready <- s
+		p.work = s
+		close(p.ready)
 		select {
 		case err := <-p.done:
 			return err
@@ -74,52 +76,56 @@ func kcl(ctx context.Context, j *round.Job) (_ round.Outcome, err error) {
 // processors makes them for the library.
 type processors struct {
 	ctx    context.Context
+	failed *atomic.Int64
 	shards map[string]*kclShard
 }
 
 // CreateProcessor makes one that does not know its shard yet.
 func (p *processors) CreateProcessor() interfaces.IRecordProcessor { return &processor{of: p} }
 
-// kclShard hands a shard's work to the library's goroutine, and back once it has done
-// all or failed.
+// kclShard is the work of a shard. The library does it, with one processor after the
+// other: one whose call fails is given up, and the next begins at the checkpoint.
 type kclShard struct {
-	ready chan *round.Shard
+	ready chan struct{} // closed when work is there
 	done  chan error
+	work  *round.Shard
+	begun bool
+	over  bool
 }
 
 // processor does the work of one shard.
 type processor struct {
 	of    *processors
-	chans *kclShard
-	shard *round.Shard // nil before the first records, and after the last
-	over  bool
+	shard *kclShard
 }
 
 // Initialize says which shard it is.
 func (p *processor) Initialize(in *interfaces.InitializationInput) {
-	p.chans = p.of.shards[in.ShardId]
+	p.shard = p.of.shards[in.ShardId]
+	if p.shard.begun {
+		p.of.failed.Add(1)
+	}
+	p.shard.begun = true
 }
 
 // ProcessRecords does the work for an answer.
 func (p *processor) ProcessRecords(in *interfaces.ProcessRecordsInput) {
-	if p.over || len(in.Records) == 0 {
+	s := p.shard
+	if s.over || len(in.Records) == 0 {
 		return
 	}
-	if p.shard == nil {
-		select {
-		case p.shard = <-p.chans.ready:
-		case <-p.of.ctx.Done():
-			p.over = true
-			return
-		}
+	select {
+	case <-s.ready:
+	case <-p.of.ctx.Done():
+		s.over = true
+		return
 	}
-	err := p.shard.All(p.of.ctx, len(in.Records), func(i int) []byte { return in.Records[i].Data })
+	err := s.work.All(p.of.ctx, len(in.Records), func(i int) []byte { return in.Records[i].Data })
 	if err == nil {
 		err = in.Checkpointer.Checkpoint(in.Records[len(in.Records)-1].SequenceNumber)
 	}
-	if err != nil || p.shard.Done() {
-		p.chans.done <- err
-		p.over, p.shard = true, nil
+	if s.over = err != nil || s.work.Done(); s.over {
+		s.done <- err
 	}
 }
 
