@@ -52,8 +52,8 @@
 // as they say, a branch or symbol that does not exist, a boolean of 2, an int of
 // more than 32 bits, a string that is not UTF-8, a map with a key twice, times
 // outside of the years 0 to 9999, more elements or levels or memory than the
-// configured ones. It holds in fields that are passed over, too. Memory is taken as
-// values come, never for what a length claims.
+// configured ones. All but equal keys and times is checked in fields that are passed
+// over, too. Memory is taken as values come, never for what a length claims.
 //
 // # Why not a library
 //
