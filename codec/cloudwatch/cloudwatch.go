@@ -188,7 +188,7 @@ func (d *decoder) documents(ctx context.Context, r shardlake.Record, b *Batch, w
 	for n := 1; ; n++ {
 		value, err := split.ReadValue()
 		switch {
-		case err == io.EOF && n > 2:
+		case errors.Is(err, io.EOF) && n > 2:
 			return nil
 		case err != nil && n <= 2:
 			return whole

@@ -199,6 +199,8 @@ func TestImportRulesBite(t *testing.T) {
 			{name: "./pipeline", imports: []string{"golang.org/x/sync/errgroup"}},
 			{name: "golang.org/x/sync/errgroup", imports: []string{"context", sdk}}, {name: sdk},
 		}, []string{"./pipeline reaches " + sdk + " by way of ./pipeline -> golang.org/x/sync/errgroup -> " + sdk}},
+		{"a codec imports a stage", []pkg{{name: "./codec/avro", imports: []string{".", "./codec", "./codec/registry", "./stage"}}},
+			[]string{"./codec/avro imports ./stage: a codec stands on its contract"}},
 		{"a file format is used elsewhere", []pkg{{name: "./cmd/shardlake", imports: []string{"github.com/parquet-go/parquet-go"}}},
 			[]string{"./cmd/shardlake imports github.com/parquet-go/parquet-go: its home is ./sink/parquet/..."}},
 		{"a test uses a library that lives elsewhere", []pkg{{name: "./sink/dir", tests: []string{"github.com/hamba/avro/v2/ocf"}}},
