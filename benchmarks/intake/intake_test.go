@@ -3,9 +3,11 @@ package main
 import (
 	"context"
 	"errors"
+	"maps"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/shardlake/shardlake/benchmarks/intake/canned"
 	"github.com/shardlake/shardlake/benchmarks/intake/round"
@@ -79,5 +81,36 @@ func TestMedian(t *testing.T) {
 		if got := median(x); got != want {
 			t.Errorf("median of %v is %v", x, got)
 		}
+	}
+}
+
+// A sample belongs to the innermost part that is on its stack.
+func TestDivide(t *testing.T) {
+	const traces = `Duration: 1s
+-----------+-------------------------------------------------------
+      20ms   runtime.memmove
+             github.com/shardlake/shardlake/source/kinesis/internal/wire.parseJSON
+             github.com/aws/aws-sdk-go-v2/service/kinesis.(*Client).GetRecords
+-----------+-------------------------------------------------------
+       1s   github.com/klauspost/compress/zstd.(*Encoder).EncodeAll
+             github.com/shardlake/shardlake/sink/parquet.(*encoder).Encode
+             github.com/shardlake/shardlake/pipeline.(*lane).run
+-----------+-------------------------------------------------------
+      10ms   runtime.futex
+-----------+-------------------------------------------------------
+`
+	parts := partsOf()
+	if err := divide(traces, parts); err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]time.Duration{}
+	for _, p := range parts {
+		if p.cpu > 0 {
+			got[p.name] = p.cpu
+		}
+	}
+	want := map[string]time.Duration{"answer: scan and make records": 20 * time.Millisecond, "Parquet: zstd": time.Second, "Go's scheduler and the rest": 10 * time.Millisecond}
+	if !maps.Equal(got, want) {
+		t.Error(got)
 	}
 }

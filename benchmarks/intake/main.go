@@ -35,7 +35,7 @@ func main() {
 	flag.IntVar(&p.rounds, "rounds", 5, "rounds of each side")
 	flag.IntVar(&p.shards, "shards", 32, "shards of the stream")
 	flag.IntVar(&p.answers, "answers", 15, "answers of each shard")
-	flag.StringVar(&p.only, "only", "", "measure only the case of this name")
+	flag.StringVar(&p.only, "only", "", "measure only the case of this name, or profile")
 	serving := flag.Bool("serve", false, "be the server, until standard input ends")
 	profile := r.Flags(flag.CommandLine)
 	flag.Parse()

@@ -89,7 +89,7 @@ func (p plan) report(ctx context.Context, w io.Writer) (err error) {
 			return err
 		}
 	}
-	if p.only == "" || p.only == round.ToParquet {
+	if p.only == "" || p.only == "profile" {
 		if err := l.profile(ctx, out); err != nil {
 			return err
 		}

@@ -7,8 +7,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/shardlake/shardlake/benchmarks/intake/canned"
 	"github.com/shardlake/shardlake/benchmarks/intake/round"
@@ -117,23 +119,48 @@ func (l *lab) profile(ctx context.Context, out *sheet) (err error) {
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
 	file := filepath.Join(folder, "cpu.pprof")
-	s := canned.Stream{Shards: 100, Answers: 30, Records: perAnswer} // enough for some hundred samples
+	s := canned.Stream{Shards: 32, Answers: 40, Records: perAnswer} // enough for some hundred samples
 	r, err := l.round(ctx, "shardlake", round.ToParquet, s, "-profile", file)
 	if err != nil {
 		return err
 	}
-	top, err := exec.CommandContext(ctx, "go", "tool", "pprof", "-top", "-nodecount=40", l.self, file).Output()
+	top, err := l.pprof(ctx, file, "-top", "-nodecount=40")
 	if err != nil {
 		return err
 	}
-	out.printf("\n## Profile: Shardlake to Parquet\n\n%d shards, %d records, %.1f s of CPU time.\n\n```text\n", s.Shards, r.Records, r.cpu.Seconds())
-	for line := range strings.Lines(string(top)) {
+	traces, err := l.pprof(ctx, file, "-traces")
+	if err != nil {
+		return err
+	}
+	parts := partsOf()
+	if err := divide(traces, parts); err != nil {
+		return err
+	}
+	var all time.Duration
+	for _, p := range parts {
+		all += p.cpu
+	}
+	out.printf("\n## Profile: Shardlake to Parquet\n\n%d shards, %d records, %.1f s of CPU time, a sample each 10 ms.\n\n| part | %% | ns per record |\n|---|--:|--:|\n", s.Shards, r.Records, r.cpu.Seconds())
+	for _, p := range parts {
+		share := float64(p.cpu) / float64(all)
+		out.printf("| %s | %.1f | %.0f |\n", p.name, 100*share, share*float64(r.cpu)/float64(r.Records))
+	}
+	out.printf("\n```text\n")
+	for line := range strings.Lines(top) {
 		if strings.Contains(line, "%") {
-			out.printf("%s", line)
+			out.printf("%s\n", typeArguments.ReplaceAllString(strings.TrimSpace(line), "[...]"))
 		}
 	}
 	out.printf("```\n")
 	return nil
+}
+
+var typeArguments = regexp.MustCompile(`\[go\.shape.*\]`)
+
+// pprof prints a profile of this program.
+func (l *lab) pprof(ctx context.Context, file string, args ...string) (string, error) {
+	b, err := exec.CommandContext(ctx, "go", append(append([]string{"tool", "pprof"}, args...), l.self, file)...).Output()
+	return string(b), err
 }
 
 func each(in []result, f func(result) float64) []float64 {

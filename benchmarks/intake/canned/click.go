@@ -25,8 +25,8 @@ type Click struct {
 // When is the event time.
 func (c Click) When() time.Time { return c.Time }
 
-// clicks are the same at each run.
-func clicks(n int) []Click {
+// Clicks are the same at each run.
+func Clicks(n int) []Click {
 	rng := rand.New(rand.NewPCG(1, 2))
 	countries := []string{"NL", "DE", "FR", "US", "BR", "IN", "JP", "ZA"}
 	types := []string{"view", "view", "view", "click", "heartbeat"}

@@ -44,7 +44,7 @@ type tails struct{ json, cbor [][]byte }
 
 // make writes all answers. Members come in the order of the service's.
 func (s Stream) make() (t tails, err error) {
-	rows := clicks(s.PerShard())
+	rows := Clicks(s.PerShard())
 	for k := range s.Answers {
 		j := []byte(`"Records":[`)
 		c := head(text(nil, "Records"), 4, uint64(s.Records))
