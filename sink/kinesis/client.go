@@ -1,10 +1,8 @@
 package kinesis
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -15,6 +13,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
 	"github.com/aws/smithy-go/logging"
+
+	"github.com/shardlake/shardlake/internal/awsnet"
 )
 
 // connect makes the SDK client on first use: loading credentials may ask the
@@ -45,14 +45,23 @@ func (r *remote) connect(ctx context.Context) (*kinesis.Client, error) {
 	if client == nil {
 		client = defaultHTTP()
 	}
-	r.client = kinesis.NewFromConfig(cfg, func(o *kinesis.Options) {
-		o.HTTPClient = ownBody{client}
+	var mistake error
+	c := kinesis.NewFromConfig(cfg, func(o *kinesis.Options) {
+		o.HTTPClient = awsnet.OwnBody{Next: client}
 		o.Logger = quiet{r.cfg.Log}
 		if r.cfg.Endpoint != "" {
 			o.BaseEndpoint = aws.String(r.cfg.Endpoint)
 		}
+		// Config.Endpoint was checked; one of the environment was not.
+		if o.BaseEndpoint != nil {
+			mistake = awsnet.CheckEndpoint(*o.BaseEndpoint, r.cfg.AllowHTTP)
+		}
 	})
-	return r.client, nil
+	if mistake != nil {
+		return nil, fmt.Errorf("kinesis: %w", mistake)
+	}
+	r.client = c
+	return c, nil
 }
 
 // defaultHTTP has room for the requests of many lanes and a bound on a silence.
@@ -70,51 +79,4 @@ type quiet struct{ log *slog.Logger }
 // Logf logs a remark of the SDK.
 func (q quiet) Logf(c logging.Classification, format string, v ...any) {
 	q.log.Debug("aws sdk", "kind", string(c), "says", fmt.Sprintf(format, v...))
-}
-
-// ownBody keeps apart a request's body and what the SDK does with it. The SDK
-// closes the body as soon as Do returns, while net/http may still ask for its end,
-// takes that for a failed write, and closes the connection under the answer that
-// is being read ("use of closed network connection", upstream aws-sdk-go-v2 #1825,
-// #2737): the records would be there twice. Small bodies are copied; a large one
-// ends after its announced length without being asked again.
-type ownBody struct{ next aws.HTTPClient }
-
-const smallBody = 64 << 10
-
-// Do sends a request.
-func (c ownBody) Do(req *http.Request) (*http.Response, error) {
-	if req.Body == nil || req.Body == http.NoBody || req.ContentLength <= 0 {
-		return c.next.Do(req)
-	}
-	own := req.WithContext(req.Context()) // a shallow copy
-	if req.ContentLength > smallBody {
-		own.Body = &exact{req.Body, req.ContentLength}
-		return c.next.Do(own)
-	}
-	b := make([]byte, req.ContentLength)
-	if _, err := io.ReadFull(req.Body, b); err != nil {
-		return nil, fmt.Errorf("read the body of a request: %w", err)
-	}
-	own.Body = io.NopCloser(bytes.NewReader(b))
-	own.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(b)), nil }
-	return c.next.Do(own)
-}
-
-// exact ends after the announced length without asking the body again.
-type exact struct {
-	io.ReadCloser
-	left int64
-}
-
-// Read reads what is left of the announced length.
-func (e *exact) Read(b []byte) (int, error) {
-	if e.left <= 0 {
-		return 0, io.EOF
-	}
-	n, err := e.ReadCloser.Read(b[:min(int64(len(b)), e.left)])
-	if e.left -= int64(n); e.left == 0 && err == nil {
-		err = io.EOF
-	}
-	return n, err
 }

@@ -26,13 +26,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
-	"net/url"
-	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
+
+	"github.com/shardlake/shardlake/internal/awsnet"
 )
 
 // Config says which stream is written and how. Region, endpoint and credentials
@@ -113,8 +112,8 @@ func (c Config) withDefaults() Config {
 func (c Config) validate() error {
 	var errs []error
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf("kinesis: "+format, args...)) }
-	if !validStream(c.Stream) {
-		bad("Stream %q: want a name of 1 to 128 letters, digits, dots, dashes and underscores, or the ARN of a stream", c.Stream)
+	if !awsnet.ValidStream(c.Stream) {
+		bad("Stream %q: want %s", c.Stream, awsnet.Streams)
 	}
 	if c.MaxRecord < 1 || c.MaxRecord > maxMaxRecord {
 		bad("MaxRecord is %d: want 1 to %d bytes", c.MaxRecord, maxMaxRecord)
@@ -126,40 +125,9 @@ func (c Config) validate() error {
 		bad("Buffer is %d: want at least %d bytes", c.Buffer, 64<<10)
 	}
 	if c.Endpoint != "" {
-		u, err := url.Parse(c.Endpoint)
-		switch {
-		case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
-			bad("Endpoint %q: want a URL like https://kinesis.eu-west-1.amazonaws.com", c.Endpoint)
-		case u.Scheme == "http" && !c.AllowHTTP && !loopback(u.Hostname()):
-			bad("Endpoint %q would send records and signatures in the clear: use https, or set AllowHTTP", c.Endpoint)
+		if err := awsnet.CheckEndpoint(c.Endpoint, c.AllowHTTP); err != nil {
+			bad("%w", err)
 		}
 	}
 	return errors.Join(errs...)
-}
-
-func loopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
-}
-
-// isARN tells whether the stream is given by ARN.
-func isARN(s string) bool { return strings.HasPrefix(s, "arn:") }
-
-func validStream(s string) bool {
-	if isARN(s) {
-		parts := strings.SplitN(s, ":", 6)
-		if len(parts) != 6 || parts[2] != "kinesis" {
-			return false
-		}
-		var ok bool
-		if s, ok = strings.CutPrefix(parts[5], "stream/"); !ok {
-			return false
-		}
-	}
-	if s == "" || len(s) > 128 {
-		return false
-	}
-	return !strings.ContainsFunc(s, func(r rune) bool {
-		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("_.-", r))
-	})
 }

@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/aws/smithy-go"
 
+	"github.com/shardlake/shardlake/internal/awsnet"
 	"github.com/shardlake/shardlake/internal/spread"
 )
 
@@ -81,19 +81,9 @@ func explain(call, stream string, err error) error {
 	return fmt.Errorf("kinesis %s to %s: %w", call, stream, err)
 }
 
-// withoutCredentials tells whether a call failed for want of credentials. The SDK
-// has no type for that, only these words.
-func withoutCredentials(err error) bool {
-	return strings.Contains(err.Error(), "get credentials") || strings.Contains(err.Error(), "get identity")
-}
-
 // unreachable explains why a service may never have answered.
 func unreachable(call, stream string, err error) error {
-	remedy := "nothing answers there: look at the endpoint (AWS_ENDPOINT_URL_KINESIS, Config.Endpoint), the region, and the way of the network (NAT, VPC endpoint, security group)"
-	if withoutCredentials(err) {
-		remedy = "there are no credentials: give the task a role, or set AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
-	}
-	return fmt.Errorf("kinesis %s to %s: %w (%s)", call, stream, err, remedy)
+	return fmt.Errorf("kinesis %s to %s: %w (%s)", call, stream, err, awsnet.Unreachable("AWS_ENDPOINT_URL_KINESIS", err))
 }
 
 // backoff is the wait before try n, from 1: 100 ms doubling to 5 s, with jitter in

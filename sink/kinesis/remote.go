@@ -14,6 +14,7 @@ import (
 	"github.com/aws/smithy-go"
 
 	"github.com/shardlake/shardlake"
+	"github.com/shardlake/shardlake/internal/awsnet"
 )
 
 const (
@@ -56,7 +57,7 @@ func alone(ctx context.Context, lock chan struct{}, f func() error) error {
 }
 
 func (r *remote) naming() (name, arn *string) {
-	if isARN(r.cfg.Stream) {
+	if awsnet.IsARN(r.cfg.Stream) {
 		return nil, &r.cfg.Stream
 	}
 	return &r.cfg.Stream, nil
@@ -100,7 +101,7 @@ func (r *remote) final(call string, err error, tries int, began time.Time) error
 		return nil // the SDK learns the service's clock from the first refusal
 	case judge(err) == refused:
 		return explain(call, r.cfg.Stream, err)
-	case !spoken && !r.answered.Load() && (tries > 3 && time.Since(began) > patience || withoutCredentials(err)):
+	case !spoken && !r.answered.Load() && (tries > 3 && time.Since(began) > patience || awsnet.WithoutCredentials(err)):
 		return unreachable(call, r.cfg.Stream, err)
 	}
 	return nil

@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
 
+	"github.com/shardlake/shardlake/internal/awsnet"
 	"github.com/shardlake/shardlake/sink"
 )
 
@@ -80,7 +81,7 @@ func (s *Store) connect(ctx context.Context, region string) (*awss3.Client, func
 			s.cfg.Options(o)
 		}
 		if o.BaseEndpoint != nil {
-			mistake = checkEndpoint(*o.BaseEndpoint, s.cfg.AllowHTTP)
+			mistake = awsnet.CheckEndpoint(*o.BaseEndpoint, s.cfg.AllowHTTP)
 		}
 		// The store repeats calls itself, with a time for each attempt.
 		o.Retryer = aws.NopRetryer{}

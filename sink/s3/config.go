@@ -4,14 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"net/url"
 	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+
+	"github.com/shardlake/shardlake/internal/awsnet"
 )
 
 // Checksums says how the bytes of parts are protected on their way.
@@ -115,7 +115,7 @@ func (c *Config) check(minPart int64) error {
 		bad("Bucket %q is not a name that Amazon S3 has: 3 to 63 of a-z, 0-9, dot and hyphen", c.Bucket)
 	}
 	if c.Endpoint != "" {
-		if err := checkEndpoint(c.Endpoint, c.AllowHTTP); err != nil {
+		if err := awsnet.CheckEndpoint(c.Endpoint, c.AllowHTTP); err != nil {
 			errs = append(errs, err)
 		}
 	}
@@ -146,25 +146,4 @@ func (c *Config) check(minPart int64) error {
 // awsBucketName checks what is cheap to check of the rules for bucket names.
 func awsBucketName(s string) bool {
 	return len(s) >= 3 && len(s) <= 63 && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789.-") == "" && s[0] != '.' && s[0] != '-'
-}
-
-// checkEndpoint refuses what is not a plain URL, and http to other machines.
-func checkEndpoint(endpoint string, allowHTTP bool) error {
-	u, err := url.Parse(endpoint)
-	switch {
-	case err != nil:
-		return fmt.Errorf("the Endpoint %q is not a URL: %w", endpoint, err)
-	case u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "":
-		return fmt.Errorf("the Endpoint %q is not a URL like https://host:port", endpoint)
-	case u.User != nil || u.RawQuery != "" || u.Fragment != "":
-		return fmt.Errorf("the Endpoint %q has a user, a query or a fragment: give scheme, host and port; credentials belong to Credentials", u.Redacted())
-	case u.Scheme == "http" && !allowHTTP && !loopback(u.Hostname()):
-		return fmt.Errorf("the Endpoint %q would send data in the clear: use https, or set AllowHTTP", endpoint)
-	}
-	return nil
-}
-
-func loopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
 }

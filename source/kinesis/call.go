@@ -4,12 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
 	"github.com/aws/smithy-go"
+
+	"github.com/shardlake/shardlake/internal/awsnet"
 )
 
 const (
@@ -50,7 +51,7 @@ func call[Out any](ctx context.Context, r *reader, name string, f func(*kinesis.
 		if _, stale := errors.AsType[*types.ExpiredNextTokenException](err); stale {
 			return none, err
 		}
-		if !spoken && !r.answered.Load() && (try > 3 && time.Since(began) > patience || withoutCredentials(err)) {
+		if !spoken && !r.answered.Load() && (try > 3 && time.Since(began) > patience || awsnet.WithoutCredentials(err)) {
 			return none, r.unreachable(name, err)
 		}
 		r.cfg.Log.Warn("kinesis did not answer; trying again", "call", name, "error", err, "try", try)
@@ -60,17 +61,7 @@ func call[Out any](ctx context.Context, r *reader, name string, f func(*kinesis.
 	}
 }
 
-// withoutCredentials tells whether a call failed for want of credentials. The SDK
-// has no type for that, only these words.
-func withoutCredentials(err error) bool {
-	return strings.Contains(err.Error(), "get credentials") || strings.Contains(err.Error(), "get identity")
-}
-
 // unreachable explains why a service may never have answered.
 func (r *reader) unreachable(call string, err error) error {
-	remedy := "nothing answers there: look at the endpoint (AWS_ENDPOINT_URL_KINESIS, Config.Endpoint), the region, and the way of the network (NAT, VPC endpoint, security group)"
-	if withoutCredentials(err) {
-		remedy = "there are no credentials: give the task a role, or set AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
-	}
-	return fmt.Errorf("kinesis %s of %s: %w (%s)", call, r.cfg.Stream, err, remedy)
+	return fmt.Errorf("kinesis %s of %s: %w (%s)", call, r.cfg.Stream, err, awsnet.Unreachable("AWS_ENDPOINT_URL_KINESIS", err))
 }

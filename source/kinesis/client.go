@@ -1,10 +1,8 @@
 package kinesis
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -16,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
 	"github.com/aws/smithy-go/logging"
 
+	"github.com/shardlake/shardlake/internal/awsnet"
 	"github.com/shardlake/shardlake/source/kinesis/internal/wire"
 )
 
@@ -52,14 +51,23 @@ func (r *reader) connect(ctx context.Context) (*kinesis.Client, error) {
 	if client == nil {
 		client = defaultHTTP()
 	}
-	r.client = kinesis.NewFromConfig(cfg, func(o *kinesis.Options) {
-		o.HTTPClient = ownBody{client}
+	var mistake error
+	c := kinesis.NewFromConfig(cfg, func(o *kinesis.Options) {
+		o.HTTPClient = awsnet.OwnBody{Next: client}
 		o.Logger = quiet{r.cfg.Log}
 		if r.cfg.Endpoint != "" {
 			o.BaseEndpoint = aws.String(r.cfg.Endpoint)
 		}
+		// Config.Endpoint was checked; one of the environment was not.
+		if o.BaseEndpoint != nil {
+			mistake = awsnet.CheckEndpoint(*o.BaseEndpoint, r.cfg.AllowHTTP)
+		}
 	})
-	return r.client, nil
+	if mistake != nil {
+		return nil, fmt.Errorf("kinesis: %w", mistake)
+	}
+	r.client = c
+	return c, nil
 }
 
 // defaultHTTP has room for many shards and a bound on every silence.
@@ -79,26 +87,4 @@ type quiet struct{ log *slog.Logger }
 
 func (q quiet) Logf(c logging.Classification, format string, v ...any) {
 	q.log.Debug("aws sdk", "kind", string(c), "says", fmt.Sprintf(format, v...))
-}
-
-// ownBody gives each small request a body of its own. The SDK closes a request's
-// body as soon as Do returns, while net/http may still be at its end; that closes
-// the connection under the answer that is being read ("use of closed network
-// connection", upstream aws-sdk-go-v2 #1825, #2737). Copied bodies end it.
-type ownBody struct{ next aws.HTTPClient }
-
-const smallBody = 64 << 10
-
-func (c ownBody) Do(req *http.Request) (*http.Response, error) {
-	if req.Body == nil || req.ContentLength <= 0 || req.ContentLength > smallBody {
-		return c.next.Do(req)
-	}
-	b, err := io.ReadAll(io.LimitReader(req.Body, smallBody))
-	if err != nil {
-		return nil, err
-	}
-	own := req.Clone(req.Context())
-	own.Body = io.NopCloser(bytes.NewReader(b))
-	own.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(b)), nil }
-	return c.next.Do(own)
 }

@@ -11,6 +11,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
 	"github.com/aws/smithy-go"
+
+	"github.com/shardlake/shardlake/internal/awsnet"
 )
 
 // consumerTries is how often, a second apart, a new consumer is looked at until it
@@ -21,7 +23,7 @@ const consumerTries = 120
 // if it is absent: once for an application, however many tasks start. Nothing here
 // removes it, since other tasks may read by it; it costs money while it exists.
 func (r *reader) consumer(ctx context.Context) (string, error) {
-	if isARN(r.cfg.Consumer) {
+	if awsnet.IsARN(r.cfg.Consumer) {
 		return r.cfg.Consumer, nil
 	}
 	r.mu.Lock()
@@ -97,10 +99,10 @@ func isCode(err error, code string) bool {
 }
 
 func validConsumer(s string) bool {
-	if isARN(s) {
+	if awsnet.IsARN(s) {
 		return strings.Contains(s, "/consumer/")
 	}
-	return validStream(s)
+	return awsnet.ValidStream(s)
 }
 
 // Consumer is a consumer of enhanced fan-out that a stream has. Each is billed by
@@ -142,7 +144,7 @@ func RemoveConsumer(ctx context.Context, cfg Config) error {
 		return err
 	}
 	in := &kinesis.DeregisterStreamConsumerInput{StreamARN: &a.arn, ConsumerName: &cfg.Consumer}
-	if isARN(cfg.Consumer) {
+	if awsnet.IsARN(cfg.Consumer) {
 		in = &kinesis.DeregisterStreamConsumerInput{ConsumerARN: &cfg.Consumer}
 	}
 	_, err = call(ctx, r, "DeregisterStreamConsumer", func(c *kinesis.Client, ctx context.Context) (*kinesis.DeregisterStreamConsumerOutput, error) {

@@ -17,6 +17,7 @@ import (
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"github.com/shardlake/shardlake"
+	"github.com/shardlake/shardlake/internal/awsnet"
 	"github.com/shardlake/shardlake/source"
 )
 
@@ -142,7 +143,7 @@ func (r *reader) Holds(ctx context.Context, since shardlake.Instant) (bool, erro
 }
 
 func (r *reader) naming() (name, arn *string) {
-	if isARN(r.cfg.Stream) {
+	if awsnet.IsARN(r.cfg.Stream) {
 		return nil, &r.cfg.Stream
 	}
 	return &r.cfg.Stream, nil

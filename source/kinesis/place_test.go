@@ -155,6 +155,16 @@ func TestNothingAnswers(t *testing.T) {
 	})
 }
 
+// An endpoint of the environment is held to the same rule as one of Config.
+func TestEndpointOfTheEnvironment(t *testing.T) {
+	t.Setenv("AWS_ENDPOINT_URL_KINESIS", "http://203.0.113.1:4567")
+	cfg := config(kinesistest.New(kinesistest.Config{}))
+	cfg.Endpoint, cfg.AllowHTTP, cfg.HTTPClient = "", false, deaf{}
+	if _, err := kinesis.Source(cfg, codec.JSON[click], nil).Lanes(t.Context()); err == nil || !strings.Contains(err.Error(), "in the clear") {
+		t.Error(err)
+	}
+}
+
 // KMS errors keep the lane, however long they last, and what must be done is told.
 func TestKMSKeepsTheLane(t *testing.T) {
 	for _, code := range []string{"KMSAccessDeniedException", "KMSDisabledException", "KMSInvalidStateException", "KMSNotFoundException", "KMSOptInRequired", "KMSThrottlingException"} {

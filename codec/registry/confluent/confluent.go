@@ -1,7 +1,7 @@
 // Package confluent asks a registry with Confluent's REST interface for schemas, as
 // Confluent's Schema Registry, Karapace and Apicurio's compatible interface have it.
 //
-//	client, err := confluent.New(confluent.Config{URL: "https://registry.internal:8081"})
+//	client, err := confluent.New(confluent.Config{URL: "https://schemas.example.com:8081"})
 //	cache, err := registry.NewCache(client, registry.CacheConfig{})
 //	avro.Config{Framing: avro.Confluent, Resolver: cache}.Codec
 package confluent

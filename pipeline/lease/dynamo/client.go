@@ -1,11 +1,9 @@
 package dynamo
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"time"
@@ -15,6 +13,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/smithy-go/logging"
+
+	"github.com/shardlake/shardlake/internal/awsnet"
 )
 
 // use returns the client, which the first call makes, and a function that makes
@@ -84,11 +84,11 @@ func (s *Store) connect(ctx context.Context) (*dynamodb.Client, func(), error) {
 		if s.cfg.Endpoint != "" {
 			o.BaseEndpoint = aws.String(s.cfg.Endpoint)
 		} else if o.BaseEndpoint != nil { // of the environment
-			if err := checkEndpoint(*o.BaseEndpoint, s.cfg.AllowHTTP); err != nil {
+			if err := awsnet.CheckEndpoint(*o.BaseEndpoint, s.cfg.AllowHTTP); err != nil {
 				wrong = &mistake{err}
 			}
 		}
-		o.HTTPClient = ownBody{o.HTTPClient}
+		o.HTTPClient = awsnet.OwnBody{Next: o.HTTPClient}
 		o.Logger = quiet{s.cfg.Log}
 	})
 	return client, forget, wrong
@@ -122,25 +122,4 @@ type quiet struct{ log *slog.Logger }
 // Logf passes a remark on.
 func (q quiet) Logf(c logging.Classification, format string, v ...any) {
 	q.log.Debug("aws sdk", "kind", string(c), "says", fmt.Sprintf(format, v...))
-}
-
-// ownBody gives each request a body of its own: the SDK closes a request's body as
-// soon as Do returns, while net/http may still be at its end, which closes the
-// connection under the answer that is being read (aws-sdk-go-v2 issues 1825 and
-// 2737).
-type ownBody struct{ next aws.HTTPClient }
-
-// Do sends the request with a copied body; an item has at most 400 KB.
-func (c ownBody) Do(req *http.Request) (*http.Response, error) {
-	if req.Body == nil || req.Body == http.NoBody || req.ContentLength <= 0 {
-		return c.next.Do(req)
-	}
-	b := make([]byte, req.ContentLength)
-	if _, err := io.ReadFull(req.Body, b); err != nil {
-		return nil, fmt.Errorf("read the body of a request: %w", err)
-	}
-	own := req.WithContext(req.Context()) // a shallow copy
-	own.Body = io.NopCloser(bytes.NewReader(b))
-	own.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(b)), nil }
-	return c.next.Do(own)
 }

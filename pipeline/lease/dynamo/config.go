@@ -4,14 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
-	"net/url"
 	"regexp"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
+	"github.com/shardlake/shardlake/internal/awsnet"
 	"github.com/shardlake/shardlake/pipeline/lease"
 )
 
@@ -99,7 +98,7 @@ func (c *Config) check() error {
 		bad("Table %.300q is not a name that DynamoDB takes: 3 to 255 of a-z, A-Z, 0-9, \"_\", \"-\" and \".\"", c.Table)
 	}
 	if c.Endpoint != "" {
-		if err := checkEndpoint(c.Endpoint, c.AllowHTTP); err != nil {
+		if err := awsnet.CheckEndpoint(c.Endpoint, c.AllowHTTP); err != nil {
 			errs = append(errs, err)
 		}
 	}
@@ -116,25 +115,4 @@ func (c *Config) check() error {
 		bad("Tags and DeletionProtection are for a table that Open makes, and NoCreate is set")
 	}
 	return errors.Join(errs...)
-}
-
-// checkEndpoint refuses what is not a plain URL, and http to other machines.
-func checkEndpoint(endpoint string, allowHTTP bool) error {
-	u, err := url.Parse(endpoint)
-	switch {
-	case err != nil:
-		return fmt.Errorf("the Endpoint %q is not a URL: %w", endpoint, err)
-	case u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "":
-		return fmt.Errorf("the Endpoint %q is not a URL like https://host:port", endpoint)
-	case u.User != nil || u.RawQuery != "" || u.Fragment != "":
-		return fmt.Errorf("the Endpoint %q has a user, a query or a fragment: give scheme, host and port; credentials belong to Credentials", u.Redacted())
-	case u.Scheme == "http" && !allowHTTP && !loopback(u.Hostname()):
-		return fmt.Errorf("the Endpoint %q would send data in the clear: use https, or set AllowHTTP", endpoint)
-	}
-	return nil
-}
-
-func loopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
