@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 
 	"github.com/shardlake/shardlake"
 )
@@ -65,17 +66,21 @@ func (l *lane[T]) refuse(ctx context.Context, r *shardlake.Record, why error) er
 }
 
 // decode makes rows of records, the first of which is the batch's record number
-// at. A panic is met again with each record alone, so that the error names the
-// one which caused it.
+// at. A panic is met again with each record alone, by a new decoder, since nobody
+// knows what the old one is in the middle of; so the error names the record which
+// caused it.
 func (l *lane[T]) decode(ctx context.Context, at int, recs []shardlake.Record, rows []T, times []shardlake.Instant) (int, error) {
 	l.decoding = at
 	n, panicked, err := l.tryDecode(ctx, recs, rows, times)
 	if !panicked {
 		return min(n, len(recs)), err
 	}
+	if l.decoder, err = l.src.Decoder(); err != nil {
+		return 0, err
+	}
 	for n = range recs {
 		l.decoding = at + n
-		if _, err := l.decoder.Decode(ctx, recs[n:n+1:n+1], rows[n:n+1:n+1], times[n:n+1:n+1]); err != nil {
+		if done, err := l.decoder.Decode(ctx, recs[n:n+1:n+1], rows[n:n+1:n+1], times[n:n+1:n+1]); err != nil || done != 1 {
 			return n, err
 		}
 	}
@@ -85,7 +90,7 @@ func (l *lane[T]) decode(ctx context.Context, at int, recs []shardlake.Record, r
 func (l *lane[T]) tryDecode(ctx context.Context, recs []shardlake.Record, rows []T, times []shardlake.Instant) (n int, panicked bool, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			l.log.Error("a codec panicked; each record of the batch is tried alone", "panic", p)
+			l.log.Error("a codec panicked; each record of the batch is tried alone", "panic", p, "stack", string(debug.Stack()))
 			panicked = true
 		}
 	}()

@@ -169,7 +169,7 @@ func (in *intake) vanished(ctx context.Context, refusal error) (*source.TrimmedE
 // on with the oldest record that is left. What was known at a time which is still
 // within the retention cannot be gone.
 func (in *intake) trimmed(ctx context.Context, records []shardlake.Record, clock shardlake.Instant) (*source.TrimmedError, error) {
-	if in.known == 0 || in.last.IsStart() || len(records) == 0 {
+	if in.known == 0 || in.last.IsStart() || len(records) == 0 || in.last.Partial && records[0].Pos.Seq == in.last.Seq {
 		return nil, nil
 	}
 	a, err := in.r.describe(ctx)
