@@ -2,7 +2,7 @@
 export GOTOOLCHAIN := auto
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check test sim explore figures judge chaos bench fmt fuzz clean
+.PHONY: help demo check test sim explore figures judge chaos bench intake fmt fuzz clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' $(firstword $(MAKEFILE_LIST))
@@ -44,6 +44,9 @@ chaos: ## a fleet of real processes under faults, judged from outside: SECONDS=n
 
 bench: ## what the engine costs, against a hand-written loop
 	cd benchmarks && go run ./engine
+
+intake: ## what reading a stream costs, against the stock SDK, two libraries and the floor: 6 minutes
+	cd benchmarks && go run ./intake
 
 fmt: ## format the Go files
 	scripts/fmt.sh

@@ -9,6 +9,7 @@ import (
 
 // Doer sends requests, as *http.Client and the SDK's own client do.
 type Doer interface {
+	// Do sends a request and returns its answer, as http.Client.Do does.
 	Do(*http.Request) (*http.Response, error)
 }
 

@@ -91,30 +91,41 @@ func (in *intake) accept(ctx context.Context, a answer) (err error) {
 	return nil
 }
 
-// fresh returns the records beyond the last one, in order.
+// fresh returns the records beyond the last one, in order. The service, or an
+// iterator made at the position, may repeat some.
 func (in *intake) fresh(records []shardlake.Record) []shardlake.Record {
-	kept, sorted := records[:0], true
-	for i := range records {
-		r := &records[i]
-		if c := compareSeq(r.Pos, in.last); !in.last.IsStart() && (c < 0 || c == 0 && !in.last.Partial) {
-			continue // the service, or an iterator made at the position, repeats it
-		}
-		if n := len(kept); n > 0 && compareSeq(r.Pos, kept[n-1].Pos) <= 0 {
-			sorted = false
-		}
-		kept = append(kept, *r)
+	for len(records) > 0 && in.done(records[0].Pos) {
+		records = records[1:]
 	}
-	if !sorted {
-		in.r.cfg.Log.Warn("kinesis gave records out of order; they were sorted", "shard", in.shard)
-		slices.SortStableFunc(kept, func(a, b shardlake.Record) int { return compareSeq(a.Pos, b.Pos) })
-		kept = slices.CompactFunc(kept, func(a, b shardlake.Record) bool { return compareSeq(a.Pos, b.Pos) == 0 })
+	rising := true
+	for i := 1; i < len(records) && rising; i++ {
+		rising = compareSeq(records[i-1].Pos, records[i].Pos) < 0
 	}
-	return kept
+	if rising {
+		return records // as nearly always
+	}
+	in.r.cfg.Log.Warn("kinesis gave records out of order, or twice in an answer; they were put right", "shard", in.shard)
+	slices.SortStableFunc(records, func(a, b shardlake.Record) int { return compareSeq(a.Pos, b.Pos) })
+	records = slices.CompactFunc(records, func(a, b shardlake.Record) bool { return compareSeq(a.Pos, b.Pos) == 0 })
+	return slices.DeleteFunc(records, func(r shardlake.Record) bool { return in.done(r.Pos) })
 }
 
+// done tells whether a record is not beyond what was accepted. One of which a part
+// is left is beyond it.
+func (in *intake) done(p shardlake.Position) bool {
+	if in.last.IsStart() {
+		return false
+	}
+	c := compareSeq(p, in.last)
+	return c < 0 || c == 0 && !in.last.Partial
+}
+
+// compareSeq orders whole records. It is asked once for each.
 func compareSeq(a, b shardlake.Position) int {
-	a.Sub, b.Sub = 0, 0
-	return a.Compare(b)
+	if len(a.Seq) != len(b.Seq) {
+		return len(a.Seq) - len(b.Seq)
+	}
+	return strings.Compare(a.Seq, b.Seq)
 }
 
 // pieceRecords bounds the records of a chunk, as an answer of the service is
