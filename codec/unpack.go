@@ -2,6 +2,7 @@ package codec
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/shardlake/shardlake"
 )
@@ -59,9 +60,15 @@ func (u *unpacking[T]) Decode(ctx context.Context, records []shardlake.Record, r
 	defer func() { clear(u.group[:cap(u.group)]) }()
 	for n := 0; n < len(records); {
 		refused := u.unpack(ctx, records[n:])
-		done, err := u.inner.Decode(ctx, u.group, rows[n:n+len(u.group)])
-		if n += done; err != nil {
-			return n, err // about a record before the one that could not be unpacked
+		if len(u.group) > 0 {
+			done, err := u.inner.Decode(ctx, u.group, rows[n:n+len(u.group)])
+			if err == nil && done != len(u.group) {
+				// Else a later record would be taken for this one, or the loop never end.
+				err = fmt.Errorf("codec: the decoder breaks its contract: %d rows of %d records and no error", done, len(u.group))
+			}
+			if n += done; err != nil {
+				return n, err // about a record before the one that could not be unpacked
+			}
 		}
 		if refused != nil {
 			return n, refused
