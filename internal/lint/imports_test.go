@@ -27,7 +27,7 @@ var layers = []struct {
 	{"what the engine decides by is pure", []string{"./pipeline/internal/..."}, []string{".", "./source", "./pipeline/lease"}},
 	{"the advice is pure", []string{"./autoscale"}, []string{"."}},
 	{"a codec stands on its contract", []string{"./codec/..."}, []string{".", "./codec", "./codec/internal/...", "./codec/registry", "./internal/...", "github.com/klauspost/..."}},
-	{"an adapter of a source stands on its contract", []string{"./source/..."}, []string{".", "./source/...", "./codec", "./internal/...", "github.com/aws/..."}},
+	{"an adapter of a source stands on its contract", []string{"./source/..."}, []string{".", "./source/...", "./codec", "./internal/...", "github.com/aws/...", "github.com/segmentio/asm/..."}},
 	{"an adapter of a sink stands on its contract", []string{"./sink/..."}, []string{".", "./sink/...", "./internal/...", "github.com/...", "golang.org/..."}},
 	{"a lease store stands on its contract", []string{"./pipeline/lease/..."}, []string{".", "./pipeline/lease/...", "./internal/...", "github.com/aws/..."}},
 }
@@ -53,6 +53,7 @@ var homes = []home{
 	{"github.com/parquet-go/...", []string{"./sink/parquet/..."}},
 	{"github.com/hamba/avro/...", []string{"./sink/avro/..."}}, // archived upstream
 	{"github.com/klauspost/compress/...", []string{"./sink/parquet/...", "./sink/avro/...", "./codec/zstd/..."}},
+	{"github.com/segmentio/asm/...", []string{"./source/kinesis/internal/wire"}},
 	{"github.com/golang/snappy/...", []string{"./sink/avro/..."}},
 	{"golang.org/x/sync/...", []string{"./pipeline/..."}},
 }

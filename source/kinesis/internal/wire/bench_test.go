@@ -77,7 +77,7 @@ func BenchmarkInPlace(b *testing.B) {
 				e, r := &x.entries[i], &a.Records[i]
 				src := x.bytes(body, e.data)
 				n := decodedLen(src)
-				if !decodeBase64(src, src) {
+				if !decodeBase64(src[:n], src) {
 					b.Fatal("refused")
 				}
 				seq, key := x.bytes(body, e.seq), x.bytes(body, e.key)

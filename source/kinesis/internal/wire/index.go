@@ -97,7 +97,7 @@ func (x *index) fill(a *Answer, body []byte, binary bool) bool {
 			n := len(src)
 			if binary {
 				copy(free, src)
-			} else if n = decodedLen(src); !decodeBase64(free, src) {
+			} else if n = decodedLen(src); !decodeBase64(free[:n], src) {
 				return false
 			}
 			r.Data, free = free[:n:n], free[n:]
