@@ -14,17 +14,23 @@ import (
 // keep memory from call to call.
 type Decoder[T any] interface {
 	// Decode makes rows[i] of records[i], one after another, until a record gives no
-	// row: n is how many did. The error is about records[n] and nil if, and only if,
-	// there is no such record. It is an answer like that of a stage:
-	// shardlake.Reject, shardlake.ErrSkip, or any other error, which stops the lane.
-	// Both slices are of one length. The places may hold earlier rows: all of each is
-	// assigned, and that of records[n] holds nothing of use.
+	// row: n is how many did. The error is about records[n]. It is an answer like that
+	// of a stage: shardlake.Reject, shardlake.ErrSkip, or any other error, which stops
+	// the lane. Without an error n is at least 1; it is less than the length of both
+	// slices if the decoder has enough: it stops, to be called again with what
+	// follows, when the rows of one call take much more memory than their records,
+	// some [Enough]. The places may hold earlier rows: all of each is assigned, and
+	// that of records[n] holds nothing of use.
 	//
 	// Rows do not change when a later record is decoded; they may share memory with
 	// each other and with their record. ctx ends with the lane: a decoder that asks
 	// a registry gives up then.
 	Decode(ctx context.Context, records []shardlake.Record, rows []T) (n int, err error)
 }
+
+// Enough is how much memory, in bytes, the rows of one call of Decode take beside
+// their records: what the last of them takes is added to it.
+const Enough = 1 << 20
 
 // Func makes a codec of a function from record to row. Several goroutines may call
 // it, each with its own records.

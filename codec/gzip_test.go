@@ -42,7 +42,7 @@ func answers[T any](t testing.TB, c func() (codec.Decoder[T], error), payloads .
 	rows, errs = make([]T, len(records)), make([]error, len(records))
 	for i := 0; i < len(records); {
 		n, err := d.Decode(t.Context(), records[i:], rows[i:])
-		if i += n; i > len(records) || (err == nil) != (i == len(records)) {
+		if i += n; err == nil && n == 0 || err != nil && i == len(records) || i > len(records) {
 			t.Fatalf("at %d of %d: error %v", i, len(records), err)
 		}
 		if err != nil {

@@ -2,7 +2,6 @@ package codec
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/shardlake/shardlake"
 )
@@ -17,12 +16,6 @@ type Unpacker interface {
 	Unpack(ctx context.Context, r *shardlake.Record) ([]byte, error)
 }
 
-// What is unpacked at once, beside the payload that goes beyond it.
-const (
-	groupBytes   = 1 << 20
-	groupRecords = 512
-)
-
 // Unpack makes a codec of another one and of what takes a layer off. The inner
 // decoder gets records like those of the stream, with the same position, key and
 // times, whose Data is the unpacked payload. A dead letter holds the record as it
@@ -32,8 +25,7 @@ const (
 //
 // Layers are taken off one by one, in the order in which they are written: a
 // payload that was packed twice is refused by the inner decoder unless Unpack is
-// there twice. At most 1 MiB of unpacked payloads and one more are held at a time;
-// beyond that, memory is what the rows take.
+// there twice. A call unpacks 1 MiB of payloads ([Enough]), and the last beyond it.
 //
 // newUnpacker is called once for each lane.
 func Unpack[T any](inner func() (Decoder[T], error), newUnpacker func() (Unpacker, error)) func() (Decoder[T], error) {
@@ -58,30 +50,22 @@ type unpacking[T any] struct {
 
 func (u *unpacking[T]) Decode(ctx context.Context, records []shardlake.Record, rows []T) (int, error) {
 	defer func() { clear(u.group[:cap(u.group)]) }()
-	for n := 0; n < len(records); {
-		refused := u.unpack(ctx, records[n:])
-		if len(u.group) > 0 {
-			done, err := u.inner.Decode(ctx, u.group, rows[n:n+len(u.group)])
-			if err == nil && done != len(u.group) {
-				// Else a later record would be taken for this one, or the loop never end.
-				err = fmt.Errorf("codec: the decoder breaks its contract: %d rows of %d records and no error", done, len(u.group))
-			}
-			if n += done; err != nil {
-				return n, err // about a record before the one that could not be unpacked
-			}
-		}
-		if refused != nil {
-			return n, refused
-		}
+	refused := u.unpack(ctx, records)
+	if len(u.group) == 0 {
+		return 0, refused
 	}
-	return len(records), nil
+	n, err := u.inner.Decode(ctx, u.group, rows[:len(u.group)])
+	if err == nil && n == len(u.group) {
+		err = refused // else it is about a record behind the one that the inner decoder refused
+	}
+	return n, err
 }
 
-// unpack fills the group from the first records on. Its error is about the record
-// behind the group.
+// unpack fills the group from the first records on, until there is enough. Its
+// error is about the record behind the group.
 func (u *unpacking[T]) unpack(ctx context.Context, records []shardlake.Record) error {
 	u.group = u.group[:0]
-	for size, i := 0, 0; i < len(records) && i < groupRecords && size < groupBytes; i++ {
+	for size, i := 0, 0; i < len(records) && size < Enough; i++ {
 		data, err := u.unpacker.Unpack(ctx, &records[i])
 		if err != nil {
 			return err

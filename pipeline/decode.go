@@ -12,8 +12,9 @@ import (
 var errAbsurdTime = errors.New("its event time lies outside of the years 0 to 9999")
 
 // decodeBatch makes l.batch of records: their rows, without those that are
-// refused, and their watermarks.
-func (l *lane[T]) decodeBatch(ctx context.Context, recs []shardlake.Record) error {
+// refused, and their watermarks. It returns how many records that were: fewer than
+// there are if the decoder had enough.
+func (l *lane[T]) decodeBatch(ctx context.Context, recs []shardlake.Record) (int, error) {
 	b := &l.batch
 	if cap(b.Rows) < len(recs) {
 		b.Rows, b.Origins = make([]T, len(recs)), make([]shardlake.Origin, len(recs))
@@ -22,15 +23,15 @@ func (l *lane[T]) decodeBatch(ctx context.Context, recs []shardlake.Record) erro
 	// Rows are decoded into their place: a wide row is not copied once more, except
 	// behind one that is refused.
 	b.Rows, b.Origins, b.Records = b.Rows[:len(recs)], b.Origins[:len(recs)], recs
-	n := 0
-	for i := 0; i < len(recs); {
+	n, i := 0, 0
+	for enough := false; i < len(recs) && !enough; {
 		first := n
 		done, refused := l.decode(ctx, i, recs[i:], b.Rows[n:n+len(recs)-i], l.times[:len(recs)-i])
 		for k, at := range l.times[:done] {
 			r := &recs[i+k]
 			if at < shardlake.MinEventTime || at > shardlake.MaxEventTime {
 				if err := l.refuse(ctx, r, shardlake.Reject(errAbsurdTime)); err != nil {
-					return err
+					return i, err
 				}
 				continue
 			}
@@ -43,20 +44,20 @@ func (l *lane[T]) decodeBatch(ctx context.Context, recs []shardlake.Record) erro
 			n++
 		}
 		i += done
-		if (refused == nil) != (i == len(recs)) {
+		if refused == nil && done == 0 || refused != nil && i == len(recs) {
 			err := fmt.Errorf("the decoder breaks its contract: %d rows of %d records", done, len(recs)-i+done)
-			return l.fail("decode", errors.Join(err, refused), "it has an error if, and only if, there is a record behind the rows")
+			return i, l.fail("decode", errors.Join(err, refused), "without an error it makes at least one row; with one there is a record behind the rows")
 		}
-		if refused != nil {
+		if enough = refused == nil; refused != nil {
 			if err := l.refuse(ctx, &recs[i], refused); err != nil {
-				return err
+				return i, err
 			}
 			i++
 		}
 	}
 	l.decoding = -1
-	b.Rows, b.Origins = b.Rows[:n], b.Origins[:n]
-	return nil
+	b.Rows, b.Origins, b.Records = b.Rows[:n], b.Origins[:n], recs[:i:i]
+	return i, nil
 }
 
 // refuse settles a record that gives no row.

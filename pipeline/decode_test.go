@@ -62,7 +62,6 @@ func TestRefusalsWithinABatch(t *testing.T) {
 // A decoder that miscounts stops the lane: a record would be lost in silence.
 func TestDecoderThatMiscounts(t *testing.T) {
 	for name, answer := range map[string]func(n int) (int, error){
-		"too few, no error":   func(n int) (int, error) { return n - 1, nil },
 		"none, no error":      func(int) (int, error) { return 0, nil },
 		"all, and an error":   func(n int) (int, error) { return n, shardlake.Reject(errors.New("x")) },
 		"more than are there": func(n int) (int, error) { return n + 1, shardlake.Reject(errors.New("x")) },
@@ -76,6 +75,20 @@ func TestDecoderThatMiscounts(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "breaks its contract") {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// A decoder that has enough gets the rest later, and its rows go through the
+// stages before: what it made takes much memory.
+func TestDecoderThatHasEnough(t *testing.T) {
+	var calls []int
+	rows, _, err := decoded(t, func(inner *source.Slices[int], records []shardlake.Record, rows []int, times []shardlake.Instant) (int, error) {
+		calls = append(calls, len(records))
+		n := min(4, len(records))
+		return inner.Decode(t.Context(), records[:n], rows[:n], times[:n])
+	})
+	if want := []int{0, 1, 2, 3, 4, 5, 6, 7, 8, 9}; err != nil || !slices.Equal(rows, want) || !slices.Equal(calls, []int{10, 6, 2}) {
+		t.Errorf("%v by calls of %v records, %v", rows, calls, err)
 	}
 }
 

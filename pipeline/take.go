@@ -95,8 +95,8 @@ func (l *lane[T]) take(ctx context.Context, c fetched) error {
 	}
 	size := batchRows[T]()
 	for recs := c.Records; len(recs) > 0; {
-		n := min(size, len(recs))
-		if err := l.push(ctx, recs[:n:n]); err != nil {
+		n, err := l.push(ctx, recs[:min(size, len(recs))])
+		if err != nil {
 			return err
 		}
 		recs = recs[n:]
@@ -120,16 +120,23 @@ func (l *lane[T]) take(ctx context.Context, c fetched) error {
 }
 
 // push decodes records into one batch, stamps watermarks, and sends it through
-// the stages.
-func (l *lane[T]) push(ctx context.Context, recs []shardlake.Record) error {
-	if err := l.decodeBatch(ctx, recs); err != nil {
-		return err
+// the stages. It returns how many records that were: all, or fewer if their rows
+// take much memory, which the budget is then told at once.
+func (l *lane[T]) push(ctx context.Context, recs []shardlake.Record) (int, error) {
+	n, err := l.decodeBatch(ctx, recs)
+	if err != nil {
+		return n, err
 	}
 	if len(l.batch.Rows) > 0 {
 		if err := l.in.Push(ctx, l.batch); err != nil {
-			return l.fail("behind", err, "")
+			return n, l.fail("behind", err, "")
 		}
 	}
+	if n < len(recs) {
+		clear(l.batch.Rows[:cap(l.batch.Rows)])
+		l.weigh()
+	}
+	recs = recs[:n]
 	bytes := 0
 	for i := range recs {
 		bytes += len(recs[i].Data)
@@ -140,7 +147,7 @@ func (l *lane[T]) push(ctx context.Context, recs []shardlake.Record) error {
 	l.stats.records.Add(int64(len(recs)))
 	l.stats.bytes.Add(int64(bytes))
 	l.stats.watermark.Store(int64(l.high))
-	return nil
+	return n, nil
 }
 
 // gap records that the stream no longer held what follows the position: in the

@@ -41,10 +41,11 @@ type Source[T any] interface {
 type Decoder[T any] interface {
 	// Decode makes rows[i] of records[i], and tells in times[i] when it happened,
 	// one after another until a record gives no row: n is how many did. The error
-	// is about records[n] and nil if, and only if, there is no such record. It is an
-	// answer like that of a stage: shardlake.ErrSkip, shardlake.Reject, or stop. The
-	// three slices are of one length, at least 1; the lane calls again with what
-	// follows records[n].
+	// is about records[n]. It is an answer like that of a stage: shardlake.ErrSkip,
+	// shardlake.Reject, or stop. Without an error n is at least 1, and less than the
+	// number of records if the rows take so much memory that they shall go through
+	// the stages before others are made. The three slices are of one length, at least
+	// 1; the lane calls again with what follows.
 	//
 	// The places may hold earlier rows: assign all of each. (A wide row that is
 	// returned is copied once more, which costs as much as a stage.) A row may share

@@ -173,13 +173,14 @@ type rows[T any] struct{ *decoder }
 
 // Decode makes rows.
 func (d *rows[T]) Decode(ctx context.Context, records []shardlake.Record, rows []T) (n int, err error) {
-	for n = range records {
+	for spent := int64(0); n < len(records) && spent < codec.Enough; n++ {
 		clear(rows[n : n+1])
 		if err := d.read(ctx, records[n].Data, reflect.ValueOf(&rows[n]).UnsafePointer()); err != nil {
 			return n, err
 		}
+		spent += d.input.most.memory - d.input.memory
 	}
-	return len(records), nil
+	return n, nil
 }
 
 // decoder is that of one lane.
