@@ -110,12 +110,19 @@ type sequences[T any] struct {
 }
 
 func (d *sequences[T]) Decode(_ context.Context, records []shardlake.Record, rows []Sequence[T]) (n int, err error) {
-	for n = range records {
+	for beside := int64(0); n < len(records) && beside < Enough; n++ {
 		if rows[n], err = d.record(&records[n]); err != nil {
 			return n, err
 		}
+		beside += max(0, int64(len(rows[n]))*rowBytes[T]()-int64(len(records[n].Data)))
 	}
-	return len(records), nil
+	return n, nil
+}
+
+// rowBytes is what a row counts.
+func rowBytes[T any]() int64 {
+	var row T
+	return max(leastRow, int64(unsafe.Sizeof(row)))
 }
 
 func (d *sequences[T]) record(r *shardlake.Record) (Sequence[T], error) {
@@ -155,9 +162,8 @@ func (d *sequences[T]) record(r *shardlake.Record) (Sequence[T], error) {
 
 // fits holds n rows of a payload against the limits.
 func (d *sequences[T]) fits(n, payload int) error {
-	var row T
 	most := d.limits.Most(payload)
-	if int64(n) <= most/max(leastRow, int64(unsafe.Sizeof(row))) {
+	if int64(n) <= most/rowBytes[T]() {
 		return nil
 	}
 	return shardlake.Reject(fmt.Errorf("json: the rows of %d bytes take more than %d, the limit, from document %d on: see JSONSequenceConfig.Limits", payload, most, n))

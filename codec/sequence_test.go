@@ -183,6 +183,29 @@ func TestJSONSequenceBoundsRows(t *testing.T) {
 	}
 }
 
+// Records that become many rows go through the stages a few at a time.
+func TestJSONSequenceStopsWhenItHasEnough(t *testing.T) {
+	d, err := codec.JSONSequence[visit]()
+	if err != nil {
+		t.Fatal(err)
+	}
+	records := make([]shardlake.Record, 10)
+	for i := range records {
+		records[i].Data = []byte(strings.Repeat("{}", 10_000)) // rows of 640,000 bytes
+	}
+	rows := make([]codec.Sequence[visit], len(records))
+	for done := 0; done < len(records); done += 2 {
+		if n, err := d.Decode(t.Context(), records[done:], rows[done:]); n != 2 || err != nil {
+			t.Fatalf("%d records behind %d, %v", n, done, err)
+		}
+	}
+	for _, s := range rows {
+		if len(s) != 10_000 {
+			t.Errorf("%d rows", len(s))
+		}
+	}
+}
+
 // A row takes what it takes with codec.JSON, and its place in the sequence.
 func TestJSONSequenceAllocatesForRowsAlone(t *testing.T) {
 	single := clicks(t, 1000)
