@@ -187,7 +187,7 @@ func (d *sequences[T]) grow(n int) {
 // document decodes the one that data begins with into a row that is zero, and
 // returns its length.
 func (d *sequences[T]) document(data []byte, row *T) (size int, err error) {
-	if size = d.fast.First(data, unsafe.Pointer(row)); size < 0 {
+	if size = d.fast.First(data, reflect.ValueOf(row).UnsafePointer()); size < 0 {
 		// encoding/json/v2 says why it is refused, or decodes what the program leaves. How
 		// far it reaches is all that matters first, and a bytes.Buffer is not copied.
 		value, err := jsontext.NewDecoder(bytes.NewBuffer(data), jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true)).ReadValue()

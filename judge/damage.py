@@ -18,7 +18,7 @@ from lake import Lake
 
 def main(kind, where):
     lake = Lake("dir:" + where, None)
-    rows = [f for f in lake.files() if f.folder in ("quakes", "quakes_avro")]
+    rows = [f for f in lake.files() if f.folder in ("quakes", "quakes_avro", "rows", "rows_avro")]
     parquet = next(f for f in rows if f.ext == "parquet")
     avro = next(f for f in rows if f.ext == "avro" and len(f.rows()) > 1)
     if kind == "lost":
@@ -40,7 +40,7 @@ def main(kind, where):
             r = fastavro.reader(f)
             schema, meta, data = r.writer_schema, r.metadata, list(r)
         if kind == "changed":
-            data[0]["title"] += "."
+            data[0]["title" if "title" in data[0] else "key"] += "."
         elif kind == "swapped":
             data[0], data[1] = data[1], data[0]
         else:

@@ -31,7 +31,7 @@ began=$SECONDS
 export AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=testtest GOTOOLCHAIN=auto
 unset AWS_PROFILE AWS_SESSION_TOKEN AWS_ENDPOINT_URL AWS_ENDPOINT_URL_S3 AWS_ENDPOINT_URL_KINESIS
 
-readonly CASES="web-access web-access-log online-retail machine-sensors airport-weather nginx-status earthquakes
+readonly CASES="payloads web-access web-access-log online-retail machine-sensors airport-weather nginx-status earthquakes
  throttled-web killed-web killed-sensors kinesislocal-nginx kinesislocal-quakes ferrokinesis-web ferrokinesis-sensors ferrokinesis-fanout s3-web s3-quakes s3-suite kinesis-suite dynamo-suite chaos chaos-kinesislocal self-check"
 if [ "${1:-}" = list ]; then
   printf '%s\n' $CASES
@@ -77,6 +77,37 @@ local_case() {
   play "$name" "$set" "$file" -lake "dir:$work/$name" "$@" || return 0
   check "$name" "$set" "$file" "dir:$work/$name"
   [ -n "${JUDGE_KEEP:-}" ] || rm -rf "${work:?}/$name" "$work/$name.leases"
+}
+
+# payloads NAME: records of many formats, each of which every codec reads. Then a judge of these that looks away
+# is found out.
+payloads() {
+  local name=$1 kind damaged=$work/$1-damaged
+  play "$name" payloads payloads -lake "dir:$work/$name" -shards 2 -restarts 2 || return 0
+  judged() { "$python" judge/payloads.py --lake "$1" --data "$2" --manifest "$work/$name.json" "${@:3}" > "$work/$name.check" 2>&1; }
+  judged "$work/$name" "$data/payloads" || grep -q '^FAIL ' "$work/$name.check" || say "FAIL $name: the checker ended with status $?"
+  tee -a "$results" < "$work/$name.check"
+  grep -q '^ok ' "$work/$name.check" || say "FAIL $name: nothing was checked"
+  cp -r "$data/payloads" "$work/$name-more"
+  chmod -R u+w "$work/$name-more"
+  echo '{}' > "$work/$name-more/unheard-of.bin"
+  noticed() {
+    if grep -q '^FAIL ' "$work/$name.check"; then
+      say "ok   $name: $1 is noticed, by $(grep -c '^FAIL ' "$work/$name.check") checks"
+    else
+      say "FAIL $name: $1 passes"
+    fi
+  }
+  judged "$work/$name" "$work/$name-more" --codec json-sequence || true
+  noticed "a file that the judge does not know"
+  for kind in lost doubled flipped changed swapped; do
+    cp -r "$work/$name" "$damaged"
+    "$python" judge/damage.py "$kind" "$damaged/json-sequence"
+    judged "$damaged" "$data/payloads" --codec json-sequence || true
+    noticed "a lake with something $kind"
+    rm -rf "$damaged"
+  done
+  [ -n "${JUDGE_KEEP:-}" ] || rm -rf "${work:?}/$name" "$work/$name-more"
 }
 
 # bucket_case NAME SET FILE OPTION...: with a lake in a bucket of its own.
@@ -193,6 +224,7 @@ run() {
   local web=web-access/events.jsonl.gz retail=online-retail/invoice-lines.jsonl.gz sensors=machine-sensors/readings.jsonl.gz
   local weather=airport-weather/weather.csv.gz nginx=nginx-status/status.jsonl.gz quakes=earthquakes/quakes.jsonl.gz
   case $1 in
+    payloads) payloads "$1" ;;
     # Windows that are open at the end stay open; shards are split and merged in the middle.
     web-access) local_case "$1" web-access $web -payloads "$data/payloads" -malformed 60 -restarts 3 -reshard ;;
     web-access-log) local_case "$1" web-access-log web-access/access.log.gz -shards 2 -restarts 1 ;;

@@ -18,6 +18,7 @@ type record struct {
 	key  string
 	data []byte
 	bad  string // what is wrong with it, "" for a record of the data set
+	file string // that it is, if it is one
 }
 
 // readSet reads a file of lines, compressed if its name ends in .gz, in file order.
@@ -106,7 +107,7 @@ func readPayloads(dir string) ([]record, error) {
 		if err != nil {
 			return nil, err
 		}
-		bad = append(bad, record{bad: "payload " + f.Name(), data: data})
+		bad = append(bad, record{bad: "payload " + f.Name(), file: f.Name(), data: data})
 	}
 	return bad, err
 }

@@ -43,8 +43,8 @@ type options struct {
 
 func main() {
 	var o options
-	flag.StringVar(&o.set, "set", "", "name of the data set")
-	flag.StringVar(&o.data, "data", "", "its file: .jsonl.gz, .csv.gz or .log.gz")
+	flag.StringVar(&o.set, "set", "", "name of the data set, or payloads")
+	flag.StringVar(&o.data, "data", "", "its file: .jsonl.gz, .csv.gz or .log.gz; the folder of payloads")
 	flag.StringVar(&o.payloads, "payloads", "", "folder of files that are put as malformed records too")
 	flag.StringVar(&o.endpoint, "endpoint", "inprocess", "URL of a Kinesis, or inprocess")
 	flag.StringVar(&o.stream, "stream", "", "name of the stream, which is made; that of the set by default")
@@ -75,10 +75,6 @@ func main() {
 }
 
 func play(ctx context.Context, o options) (err error) {
-	s, err := find(o.set)
-	if err != nil {
-		return err
-	}
 	if o.shards < 1 || min(o.malformed, o.restarts, o.kills) < 0 {
 		return errors.New("-shards must be 1 or more, -malformed, -restarts and -kills 0 or more")
 	}
@@ -89,6 +85,13 @@ func play(ctx context.Context, o options) (err error) {
 	if folder != "" {
 		o.leases = cmp.Or(o.leases, filepath.Join(folder, "_shardlake", "leases"))
 		o.manifest = cmp.Or(o.manifest, folder+".manifest.json")
+	}
+	if o.set == payloads {
+		return o.playPayloads(ctx, folder)
+	}
+	s, err := find(o.set)
+	if err != nil {
+		return err
 	}
 	if o.worker > 0 {
 		return o.work(ctx, s, lake)
@@ -117,8 +120,7 @@ func play(ctx context.Context, o options) (err error) {
 		defer func() { err = errors.Join(err, srv.Close()) }()
 		endpoint = srv.URL()
 	}
-	m := &manifest{Set: o.set, Data: filepath.Base(o.data), Stream: cmp.Or(o.stream, o.set), Application: application,
-		Last: map[string]string{}, Count: map[string]int{}, Ended: []string{}, Malformed: []badRecord{}}
+	m := newManifest(o.set, o.data, cmp.Or(o.stream, o.set))
 	began := time.Now()
 	if err := o.feed(ctx, client(endpoint), mix(good, bad), m); err != nil {
 		return err

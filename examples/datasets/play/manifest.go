@@ -28,6 +28,23 @@ type manifest struct {
 	Retried   int      `json:"retried"` // puts that the service refused first
 	Killed    int      `json:"killed"`  // processes, before the runs
 	Runs      []run    `json:"runs"`
+	// Files are the records of a folder of payloads, which are not malformed for every
+	// codec.
+	Files []putFile `json:"files,omitempty"`
+}
+
+// putFile is a file that was put as a record.
+type putFile struct {
+	File  string `json:"file"`
+	Shard string `json:"shard"`
+	Seq   string `json:"seq"`
+	Key   string `json:"key"`
+}
+
+// newManifest is that of a stream before anything is put.
+func newManifest(set, data, stream string) *manifest {
+	return &manifest{Set: set, Data: filepath.Base(data), Stream: stream, Application: application,
+		Last: map[string]string{}, Count: map[string]int{}, Ended: []string{}, Malformed: []badRecord{}}
 }
 
 // badRecord is a record that must become a dead letter.
@@ -60,6 +77,9 @@ func (m *manifest) stored(r record, shard, seq string) {
 	m.Count[shard]++
 	if r.bad == "" {
 		m.Records++
+		if r.file != "" {
+			m.Files = append(m.Files, putFile{r.file, shard, seq, r.key})
+		}
 		return
 	}
 	sum := sha256.Sum256(r.data)
@@ -71,8 +91,10 @@ func (m *manifest) stored(r record, shard, seq string) {
 }
 
 // write writes the manifest to a file, whose folder must exist.
-func (m *manifest) write(path string) (err error) {
-	b, err := json.MarshalIndent(m, "", " ")
+func (m *manifest) write(path string) error { return writeJSON(path, m) }
+
+func writeJSON(path string, v any) (err error) {
+	b, err := json.MarshalIndent(v, "", " ")
 	if err != nil {
 		return err
 	}

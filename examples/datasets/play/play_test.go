@@ -5,10 +5,13 @@ import (
 	"strconv"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
 
+	"github.com/shardlake/shardlake"
+	"github.com/shardlake/shardlake/codec"
 	"github.com/shardlake/shardlake/source/kinesis/kinesistest"
 )
 
@@ -47,6 +50,37 @@ func TestMalformedRecordsAreNoneOfTheirSet(t *testing.T) {
 			if _, err := s.key(b.data); err == nil {
 				t.Errorf("%s: %s record is a good one: %.100q", name, b.bad, b.data)
 			}
+		}
+	}
+}
+
+func TestReadersOfPayloadsPlaceTheirRows(t *testing.T) {
+	d, err := placed(codec.JSONSequence[document], codec.Earliest(document.when))()
+	if err != nil {
+		t.Fatal(err)
+	}
+	records := []shardlake.Record{
+		{Pos: shardlake.Position{Seq: "7", Sub: 2}, Key: "a", Data: []byte(`{"n":1}{"n":2}`)},
+		{Pos: shardlake.Position{Seq: "8"}, Key: "b", Data: []byte(`{"n":1}{"n":`)},
+	}
+	rows := make([]part[codec.Sequence[document]], len(records))
+	n, err := d.Decode(t.Context(), records, rows)
+	if n != 1 || err == nil || rows[0].Seq != "7" || rows[0].Sub != 2 || rows[0].Key != "a" || len(rows[0].Row) != 2 || !rows[0].Time.Equal(time.Unix(0, 0)) {
+		t.Errorf("%d rows, %v: %+v", n, err, rows)
+	}
+	if all, err := readers(abcSchema); err != nil || len(all) != 11 {
+		t.Errorf("%d readers, %v", len(all), err)
+	}
+}
+
+func TestPayloadsWantAFolder(t *testing.T) {
+	lake := "dir:" + t.TempDir()
+	for _, o := range []options{
+		{set: payloads, lake: "s3:bucket@http://127.0.0.1:1", leases: t.TempDir(), manifest: "m", shards: 1},
+		{set: payloads, lake: lake, data: t.TempDir(), shards: 1},
+	} {
+		if err := play(t.Context(), o); err == nil {
+			t.Errorf("%+v is no error", o)
 		}
 	}
 }
