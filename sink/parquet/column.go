@@ -29,15 +29,10 @@ type column struct {
 
 	dict     *dictionary // nil for columns that have none
 	inDict   bool        // the page at hand
-	giveUp   bool        // the dictionary is full or does not pay
-	hopeless bool        // it did not pay in an earlier row group of the file
+	hopeless bool        // none paid in the last row group of the file: the next begins plain
 
 	chunk chunk
 }
-
-// A dictionary of so many values, on average used less than twice, is given up
-// before the page ends: hashing is what it costs.
-const hopelessValues = 16 << 10
 
 func newColumn(w *writer, f *schema.Field, path []string, maxRep, maxDef uint8) *column {
 	c := &column{w: w, path: path, maxRep: maxRep, maxDef: maxDef}
@@ -83,11 +78,7 @@ func (c *column) number(v uint64) {
 		c.data = appendNumber(c.data, v, c.size)
 		return
 	}
-	n := c.dict.number(v)
-	c.indices = append(c.indices, n)
-	if int(n) == c.dict.len()-1 {
-		c.judge()
-	}
+	c.indices = append(c.indices, c.dict.number(v))
 }
 
 func (c *column) bytes(v []byte) {
@@ -96,21 +87,7 @@ func (c *column) bytes(v []byte) {
 		c.data = appendBytes(c.data, v, c.size)
 		return
 	}
-	n := c.dict.bytes(v)
-	c.indices = append(c.indices, n)
-	if int(n) == c.dict.len()-1 {
-		c.judge()
-	}
-}
-
-// judge decides, after what may have been a new value, whether the dictionary is
-// worth going on. What follows happens at the end of a row.
-func (c *column) judge() {
-	n := c.dict.len()
-	if c.dict.plainSize(c.size) >= c.w.DictionaryMaxBytes ||
-		n >= hopelessValues && int64(2*n) > c.chunk.values+int64(c.values) {
-		c.giveUp = true
-	}
+	c.indices = append(c.indices, c.dict.bytes(v))
 }
 
 // entries is the number of values with nulls.
@@ -151,48 +128,6 @@ func (c *column) held() int {
 	return n
 }
 
-// leaveDict goes over to plain values, at the end of a row.
-func (c *column) leaveDict() error {
-	if c.unDict() {
-		c.hopeless = true
-	} else if err := c.finishPage(); err != nil {
-		return err
-	}
-	c.inDict, c.giveUp = false, false
-	return nil
-}
-
-// unDict makes the page at hand plain if the dictionary serves no other page and
-// is no smaller.
-func (c *column) unDict() bool {
-	if c.chunk.dictPages > 0 || c.plainBytes() > c.dict.plainSize(c.size)+len(c.indices)*c.width()/8 {
-		return false
-	}
-	numbers := len(c.dict.numbers) > 0
-	for _, n := range c.indices {
-		if numbers {
-			c.data = appendNumber(c.data, c.dict.numbers[n], c.size)
-		} else {
-			c.data = appendBytes(c.data, c.dict.value(n), c.size)
-		}
-	}
-	c.indices = c.indices[:0]
-	c.dict.reset()
-	c.inDict = false
-	return true
-}
-
-// plainBytes is the size of the page at hand if it were plain.
-func (c *column) plainBytes() (sum int) {
-	if c.size > 0 {
-		return c.size * len(c.indices)
-	}
-	for _, n := range c.indices {
-		sum += 4 + len(c.dict.value(n))
-	}
-	return sum
-}
-
 // finishPage encodes, compresses and keeps the page at hand. Its end is the end
 // of a row, as a page index needs it.
 func (c *column) finishPage() error {
@@ -200,8 +135,13 @@ func (c *column) finishPage() error {
 	if n == 0 {
 		return nil
 	}
-	if c.inDict && c.chunk.dictPages == 0 && c.unDict() {
-		c.hopeless = true
+	if c.dict != nil && len(c.chunk.pages) == 0 {
+		if !c.inDict {
+			c.redict()
+		} else if !c.dictPays() {
+			c.unDict()
+		}
+		c.hopeless = !c.inDict
 	}
 	b := c.bounds(int32(c.chunk.dictPages))
 	w := c.w
@@ -259,7 +199,6 @@ func (c *column) reset() {
 func (c *column) resetChunk() {
 	c.chunk.reset(c.w)
 	c.firstRow = 0
-	c.giveUp = false
 	c.inDict = false
 	if c.dict != nil {
 		c.dict.reset()

@@ -15,8 +15,9 @@
 // # Files
 //
 // Pages are of version 1, in the encodings PLAIN and RLE_DICTIONARY, with CRCs:
-// what every reader of the last ten years takes. Each column chunk begins with a
-// dictionary and gives it up for plain pages when it does not pay. Statistics are
+// what every reader of the last ten years takes. A column chunk has a dictionary
+// where that pays: what its first page shows decides, not earlier files. So equal
+// rows make equal files, however they come in batches. Statistics are
 // those of the values as stored, of chunks, pages and the page index; a chunk of
 // floating-point numbers with a NaN has none, because readers disagree about them.
 //

@@ -55,6 +55,7 @@ type writer struct {
 	head               bytes.Buffer
 	thrift             *thrift.Encoder
 	free               [][]byte
+	tally              tally
 }
 
 // field is a top-level column and what takes it apart.
@@ -136,8 +137,8 @@ func (w *writer) stride(base unsafe.Pointer, n int, size uintptr) int {
 // look ends what has become large enough.
 func (w *writer) look() error {
 	for _, c := range w.columns {
-		if c.giveUp && c.inDict {
-			if err := c.leaveDict(); err != nil {
+		if c.inDict {
+			if err := c.judge(); err != nil {
 				return err
 			}
 		}
