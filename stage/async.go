@@ -15,6 +15,8 @@ import (
 // in a file.
 //
 // A slow row holds back at most two batches behind it, which stay in memory.
+//
+// A call has no time limit and is made once; see [AsyncConfig] for both.
 func Async[A, B any](n int, f func(context.Context, A) (B, error)) Stage[A, B] {
 	return func(env *shardlake.Env, next shardlake.Emit[B]) (shardlake.Emit[A], error) {
 		g, err := guarded(env, "async", f)
@@ -24,20 +26,27 @@ func Async[A, B any](n int, f func(context.Context, A) (B, error)) Stage[A, B] {
 		if n < 1 {
 			return nil, fmt.Errorf("stage %s: %d calls at once: want 1 or more", env.Name(g.name), n)
 		}
-		a := &async[A, B]{next: next, guard: g, f: f, jobs: make(chan job[A, B])}
-		for range n {
-			env.Go(a.work)
-		}
-		return a, nil
+		return newAsync(g, next, n, func(ctx context.Context, j job[A, B]) (B, error) {
+			return f(ctx, j.fl.in.Rows[j.i])
+		}), nil
 	}
+}
+
+// newAsync starts the n workers of a lane.
+func newAsync[A, B any](g guard, next shardlake.Emit[B], n int, call func(context.Context, job[A, B]) (B, error)) *async[A, B] {
+	a := &async[A, B]{next: next, guard: g, answer: call, jobs: make(chan job[A, B])}
+	for range n {
+		g.env.Go(a.work)
+	}
+	return a
 }
 
 type async[A, B any] struct {
 	guard
-	next  shardlake.Emit[B]
-	f     func(context.Context, A) (B, error)
-	jobs  chan job[A, B]
-	queue []*flight[A, B] // oldest first; only the lane touches it
+	next   shardlake.Emit[B]
+	answer func(context.Context, job[A, B]) (B, error)
+	jobs   chan job[A, B]
+	queue  []*flight[A, B] // oldest first; only the lane touches it
 }
 
 // maxFlights is how many batches may be under way when a batch or a plain mark
@@ -76,11 +85,12 @@ func (a *async[A, B]) call(ctx context.Context, j job[A, B]) {
 		if p := recover(); p != nil {
 			j.fl.errs[j.i] = fmt.Errorf("panic: %v", p)
 		} else if !returned {
-			j.fl.errs[j.i] = fmt.Errorf("the function ended its goroutine")
+			j.fl.errs[j.i] = errEnded
+			a.env.Go(a.work) // the rows behind this one need a worker in its place
 		}
 		j.fl.done <- struct{}{}
 	}()
-	j.fl.out[j.i], j.fl.errs[j.i] = a.f(ctx, j.fl.in.Rows[j.i])
+	j.fl.out[j.i], j.fl.errs[j.i] = a.answer(ctx, j)
 	returned = true
 }
 
@@ -124,7 +134,7 @@ func (a *async[A, B]) deliver(ctx context.Context, keep int) error {
 		if err != nil || !landed {
 			return err
 		}
-		a.queue = a.queue[1:]
+		a.queue[0], a.queue = nil, a.queue[1:]
 		if err := a.push(ctx, fl); err != nil {
 			return err
 		}
