@@ -21,6 +21,8 @@ var layers = []struct {
 }{
 	{"the vocabulary stands on the standard library alone", []string{"."}, nil},
 	{"contracts stand on the vocabulary", []string{"./stage", "./stage/window", "./source", "./sink", "./codec"}, []string{".", "./stage/window", "./internal/schema", "./internal/spread", "./internal/own", "./codec/internal/..."}},
+	{"folds are fields of rows, and know what rows are as columns", []string{"./stage/fold"}, []string{".", "./internal/schema"}},
+	{"sketches are libraries behind fields of rows", []string{"./stage/sketch"}, []string{"github.com/axiomhq/hyperloglog", "github.com/DataDog/sketches-go/..."}},
 	{"internal packages stand on the vocabulary", []string{"./internal/..."}, []string{".", "./internal/..."}},
 	{"the lease contract stands on the vocabulary", []string{"./pipeline/lease"}, []string{"."}},
 	{"the engine stands on the contracts and x/sync", []string{"./pipeline"}, []string{".", "./stage", "./stage/window", "./source", "./sink", "./codec", "./pipeline/lease", "./pipeline/internal/...", "./internal/...", "golang.org/x/sync/..."}},
@@ -56,6 +58,8 @@ var homes = []home{
 	{"github.com/segmentio/asm/...", []string{"./source/kinesis/internal/wire"}},
 	{"github.com/golang/snappy/...", []string{"./sink/avro/..."}},
 	{"golang.org/x/sync/...", []string{"./pipeline/..."}},
+	{"github.com/axiomhq/hyperloglog/...", []string{"./stage/sketch"}},
+	{"github.com/DataDog/sketches-go/...", []string{"./stage/sketch"}},
 }
 
 type home struct {
