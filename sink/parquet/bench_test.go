@@ -87,41 +87,46 @@ func views(n int) []view {
 	return rows
 }
 
-// Files of 12,000 rows, with the check of each row: the first file of each of many
-// lanes, whose memory is fresh, and one file after the other.
+// Files of 12,000 rows, with the check of each row: of one lane, one after the other,
+// and of 32 lanes at once, most of which have fresh memory.
 func BenchmarkSmallFiles(b *testing.B) {
 	rows := views(12_000)
-	for _, again := range []bool{false, true} {
-		b.Run(fmt.Sprintf("again=%t", again), func(b *testing.B) {
+	for _, lanes := range []int{1, 32} {
+		b.Run(fmt.Sprint("lanes=", lanes), func(b *testing.B) {
 			b.ReportAllocs()
-			var out sinkhole
 			f := newFormat[view](b, parquet.Config{})
+			out := make([]sinkhole, lanes)
+			encoders := make([]sink.Encoder[view], lanes)
 			for b.Loop() {
-				if !again {
-					f = newFormat[view](b, parquet.Config{})
-				}
-				out.n = 0
-				e, err := f.NewEncoder(&out, sink.FileInfo{})
-				if err != nil {
-					b.Fatal(err)
-				}
+				clear(out)
 				for i := 0; i < len(rows); i += 1000 {
-					for k := range rows[i : i+1000] {
-						if err := f.Check(&rows[i+k]); err != nil {
+					for lane := range encoders {
+						if i == 0 {
+							e, err := f.NewEncoder(&out[lane], sink.FileInfo{})
+							if err != nil {
+								b.Fatal(err)
+							}
+							encoders[lane] = e
+						}
+						for k := range rows[i : i+1000] {
+							if err := f.Check(&rows[i+k]); err != nil {
+								b.Fatal(err)
+							}
+						}
+						if err := encoders[lane].Encode(rows[i : i+1000]); err != nil {
 							b.Fatal(err)
 						}
 					}
-					if err := e.Encode(rows[i : i+1000]); err != nil {
+				}
+				for _, e := range encoders {
+					if err := e.Close(sink.FileInfo{}); err != nil {
 						b.Fatal(err)
 					}
+					e.Abandon()
 				}
-				if err := e.Close(sink.FileInfo{}); err != nil {
-					b.Fatal(err)
-				}
-				e.Abandon()
 			}
-			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(rows)), "ns/row")
-			b.ReportMetric(float64(out.n)/float64(len(rows)), "bytes/row")
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(lanes*len(rows)), "ns/row")
+			b.ReportMetric(float64(out[0].n)/float64(len(rows)), "bytes/row")
 		})
 	}
 }

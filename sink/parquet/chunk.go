@@ -61,8 +61,8 @@ func (k *chunk) reset(w *writer) {
 	*k = chunk{pieces: k.pieces[:0], pages: k.pages[:0]}
 }
 
-// addPage compresses the page that lies in w.page.
-func (c *column) addPage(encoding format.Encoding, entries int, b bounds) error {
+// addPage compresses and keeps a page.
+func (c *column) addPage(data []byte, encoding format.Encoding, entries int, b bounds) error {
 	k, nulls := &c.chunk, int64(entries-c.values)
 	h := format.PageHeader{
 		Type: format.DataPage,
@@ -73,7 +73,7 @@ func (c *column) addPage(encoding format.Encoding, entries int, b bounds) error 
 		}),
 	}
 	p := page{at: k.size, firstRow: c.firstRow, nulls: nulls, empty: c.values == 0}
-	head, body, err := c.w.seal(&h)
+	head, body, err := c.w.seal(&h, data)
 	if err != nil {
 		return err
 	}
@@ -151,7 +151,7 @@ func (c *column) writeDictionary() (plainSize int64, err error) {
 		Type:                 format.DictionaryPage,
 		DictionaryPageHeader: thrift.New(format.DictionaryPageHeader{NumValues: int32(c.dict.len()), Encoding: format.Plain}),
 	}
-	head, body, err := w.seal(&h)
+	head, body, err := w.seal(&h, w.page)
 	if err != nil {
 		return 0, err
 	}

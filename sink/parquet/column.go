@@ -3,6 +3,7 @@ package parquet
 import (
 	"encoding/binary"
 	"math/bits"
+	"slices"
 
 	"github.com/parquet-go/parquet-go/format"
 
@@ -54,16 +55,16 @@ func newColumn(w *writer, f *schema.Field, path []string, maxRep, maxDef uint8) 
 // empty list, is nothing but its levels.
 func (c *column) level(rep, def uint8) {
 	if c.maxRep > 0 {
-		c.rep = append(c.rep, rep)
+		c.rep = append(room(c.rep, 1), rep)
 	}
 	if c.maxDef > 0 {
-		c.def = append(c.def, def)
+		c.def = append(room(c.def, 1), def)
 	}
 }
 
 func (c *column) boolean(v bool) {
 	if c.values&7 == 0 {
-		c.data = append(c.data, 0)
+		c.data = append(room(c.data, 1), 0)
 	}
 	if v {
 		c.data[len(c.data)-1] |= 1 << (c.values & 7)
@@ -78,7 +79,7 @@ func (c *column) number(v uint64) {
 		c.data = appendNumber(c.data, v, c.size)
 		return
 	}
-	c.indices = append(c.indices, c.dict.number(v))
+	c.indices = append(room(c.indices, 1), c.dict.number(v))
 }
 
 func (c *column) bytes(v []byte) {
@@ -87,7 +88,7 @@ func (c *column) bytes(v []byte) {
 		c.data = appendBytes(c.data, v, c.size)
 		return
 	}
-	c.indices = append(c.indices, c.dict.bytes(v))
+	c.indices = append(room(c.indices, 1), c.dict.bytes(v))
 }
 
 // entries is the number of values with nulls.
@@ -160,10 +161,14 @@ func (c *column) finishPage() error {
 		if w.page, err = w.indices(w.page, c.indices, c.width()); err != nil {
 			return err
 		}
-	default:
+	case len(w.page) > 0:
 		w.page = append(w.page, c.data...)
 	}
-	if err := c.addPage(encoding, n, b); err != nil {
+	page := w.page
+	if len(page) == 0 { // no levels before plain values
+		page = c.data
+	}
+	if err := c.addPage(page, encoding, n, b); err != nil {
 		return err
 	}
 	c.clearPage()
@@ -205,6 +210,17 @@ func (c *column) resetChunk() {
 		c.inDict = !c.hopeless
 	}
 }
+
+// room makes room for n more elements. Capacity doubles: append's own growth of a quarter
+// copies large buffers four times as often.
+func room[E any](s []E, n int) []E {
+	if cap(s)-len(s) < n {
+		return double(s, n)
+	}
+	return s
+}
+
+func double[E any](s []E, n int) []E { return slices.Grow(s, max(n, cap(s), 64)) }
 
 // le appends a 4-byte length.
 func le(b []byte, n int) []byte { return binary.LittleEndian.AppendUint32(b, uint32(n)) }

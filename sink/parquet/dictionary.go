@@ -41,7 +41,7 @@ func (d *dictionary) number(v uint64) int32 {
 	for at := h & mask; ; at = (at + 1) & mask {
 		n := d.slots[at]
 		if n == 0 {
-			d.numbers = append(d.numbers, v)
+			d.numbers = append(room(d.numbers, 1), v)
 			return d.enter(at)
 		}
 		if d.numbers[n-1] == v {
@@ -62,9 +62,9 @@ func (d *dictionary) bytes(v []byte) int32 {
 	for at := h & mask; ; at = (at + 1) & mask {
 		n := d.slots[at]
 		if n == 0 {
-			d.arena = append(d.arena, v...)
-			d.ends = append(d.ends, uint32(len(d.arena)))
-			d.hashes = append(d.hashes, h)
+			d.arena = append(room(d.arena, len(v)), v...)
+			d.ends = append(room(d.ends, 1), uint32(len(d.arena)))
+			d.hashes = append(room(d.hashes, 1), h)
 			return d.enter(at)
 		}
 		if d.hashes[n-1] == h && string(d.value(int32(n-1))) == string(v) {
@@ -84,7 +84,7 @@ func (d *dictionary) value(n int32) []byte {
 
 // enter gives the value just appended a slot.
 func (d *dictionary) enter(at uint32) int32 {
-	d.seen = append(d.seen, -1)
+	d.seen = append(room(d.seen, 1), -1)
 	n := len(d.seen)
 	d.slots[at] = uint32(n)
 	if 2*n > len(d.slots) {
@@ -94,7 +94,12 @@ func (d *dictionary) enter(at uint32) int32 {
 }
 
 func (d *dictionary) grow() {
-	d.slots = make([]uint32, 2*len(d.slots))
+	// By four while that is little memory: each growth finds all values new slots.
+	by := 4
+	if len(d.slots) >= 16<<10 {
+		by = 2
+	}
+	d.slots = make([]uint32, by*len(d.slots))
 	mask := uint32(len(d.slots) - 1)
 	for i := range d.seen {
 		var h uint32
@@ -124,6 +129,7 @@ func (d *dictionary) plain(b []byte, size int) []byte {
 }
 
 func appendNumber(b []byte, v uint64, size int) []byte {
+	b = room(b, 8)
 	if size == 4 {
 		return binary.LittleEndian.AppendUint32(b, uint32(v))
 	}
@@ -131,6 +137,7 @@ func appendNumber(b []byte, v uint64, size int) []byte {
 }
 
 func appendBytes(b, v []byte, size int) []byte {
+	b = room(b, 4+len(v))
 	if size == 0 {
 		b = binary.LittleEndian.AppendUint32(b, uint32(len(v)))
 	}
@@ -148,12 +155,12 @@ func (d *dictionary) plainSize(size int) int {
 	return len(d.arena)
 }
 
-// memory is what the dictionary holds in bytes.
 // held is the memory with its reserves.
 func (d *dictionary) held() int {
 	return cap(d.arena) + 8*cap(d.numbers) + 4*(cap(d.seen)+cap(d.hashes)+cap(d.ends)+cap(d.slots))
 }
 
+// memory is what the dictionary holds in bytes.
 func (d *dictionary) memory() int {
 	return len(d.arena) + 8*len(d.numbers) + 12*len(d.seen) + 4*len(d.slots)
 }

@@ -13,7 +13,7 @@ var errClosed = errors.New("parquet: the file is closed")
 // encoder writes one file of T. What it has of a writer, and with it all memory,
 // goes back when it is abandoned.
 type encoder[T any] struct {
-	idle   chan *writer
+	idle   *idle
 	w      *writer
 	closed bool
 	err    error // what broke the file, for good
@@ -65,17 +65,16 @@ func (e *encoder[T]) Close(info sink.FileInfo) error {
 		return errClosed
 	}
 	e.closed = true
-	return e.guard(func() error { return e.w.end(info.Pairs()) })
+	return e.guard(func() error {
+		return e.w.borrowed(func() error { return e.w.end(info.Pairs()) })
+	})
 }
 
 // Abandon gives the buffers to the next file.
 func (e *encoder[T]) Abandon() {
 	if e.w != nil {
 		e.w.reset()
-		select {
-		case e.idle <- e.w:
-		default: // enough of them wait
-		}
+		e.idle.put(e.w)
 		e.w = nil
 	}
 }

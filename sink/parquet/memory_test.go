@@ -144,3 +144,33 @@ func TestLongTextIsNotKeptInDictionaries(t *testing.T) {
 	}
 	e.Abandon()
 }
+
+// However many files end at once, what is kept for the next ones is bounded.
+func TestIdleMemoryIsBounded(t *testing.T) {
+	f := newFormat[fat](t, parquet.Config{Compression: parquet.None})
+	text := noise(2 << 20)
+	before := heap()
+	encoders := make([]sink.Encoder[fat], 40)
+	for i := range encoders {
+		e, err := f.NewEncoder(new(sinkhole), sink.FileInfo{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := e.Encode([]fat{{1, text[i:]}}); err != nil {
+			t.Fatal(err)
+		}
+		encoders[i] = e
+	}
+	if grown := heap() - before; grown < 70<<20 {
+		t.Errorf("40 open files hold only %d MiB", grown>>20)
+	}
+	for _, e := range encoders {
+		e.Abandon()
+	}
+	clear(encoders)
+	if grown := heap() - before; grown > 40<<20 {
+		t.Errorf("%d MiB are kept for the next files", grown>>20)
+	}
+	runtime.KeepAlive(text)
+	runtime.KeepAlive(f)
+}

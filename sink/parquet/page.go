@@ -1,38 +1,70 @@
 package parquet
 
 import (
+	"bytes"
 	"fmt"
 	"hash/crc32"
 	"math"
 	"math/bits"
 
 	"github.com/parquet-go/parquet-go/encoding/rle"
+	"github.com/parquet-go/parquet-go/encoding/thrift"
 	"github.com/parquet-go/parquet-go/format"
 )
 
-// seal compresses w.page and completes and encodes its header. Both answers are
-// valid until the next call.
-func (w *writer) seal(h *format.PageHeader) (head, body []byte, err error) {
-	if len(w.page) > math.MaxInt32/2 {
-		return nil, nil, fmt.Errorf("parquet: a page of %d bytes: a row has more in one column than a page can hold", len(w.page))
+// scratch is memory of a page that is being finished, or of metadata. Writers borrow
+// it only while they do that, so a few serve many open files.
+type scratch struct {
+	page, packed, body []byte
+	head               bytes.Buffer
+	thrift             *thrift.Encoder
+	tally              tally
+}
+
+func newScratch() any {
+	s := new(scratch)
+	s.thrift = thrift.NewEncoder(new(thrift.CompactProtocol).NewWriter(&s.head))
+	return s
+}
+
+// borrowed runs f while the writer has scratch. What is left of a panic is not used again.
+func (w *writer) borrowed(f func() error) error {
+	s := w.scratches.Get().(*scratch)
+	w.scratch = s
+	err := f()
+	w.scratch = nil
+	if cap(s.page) > keepBytes {
+		s.page = nil
 	}
-	if w.body, err = w.codec.Encode(w.body[:0], w.page); err != nil {
+	if cap(s.packed) > keepBytes {
+		s.packed = nil
+	}
+	if cap(s.body) > keepBytes {
+		s.body = nil
+	}
+	if s.head.Cap() > keepBytes {
+		s.head = bytes.Buffer{}
+	}
+	w.scratches.Put(s)
+	return err
+}
+
+// seal compresses a page and completes and encodes its header. Both answers are
+// valid until the next call.
+func (w *writer) seal(h *format.PageHeader, page []byte) (head, body []byte, err error) {
+	if len(page) > math.MaxInt32/2 {
+		return nil, nil, fmt.Errorf("parquet: a page of %d bytes: a row has more in one column than a page can hold", len(page))
+	}
+	if w.body, err = w.codec.Encode(w.body[:0], page); err != nil {
 		return nil, nil, err
 	}
-	h.UncompressedPageSize, h.CompressedPageSize = int32(len(w.page)), int32(len(w.body))
+	h.UncompressedPageSize, h.CompressedPageSize = int32(len(page)), int32(len(w.body))
 	h.CRC = int32(crc32.ChecksumIEEE(w.body))
 	w.head.Reset()
 	if err := w.thrift.Encode(h); err != nil {
 		return nil, nil, err
 	}
-	body = w.body
-	if cap(w.page) > keepBytes {
-		w.page = nil
-	}
-	if cap(w.body) > keepBytes {
-		w.body = nil
-	}
-	return w.head.Bytes(), body, nil
+	return w.head.Bytes(), w.body, nil
 }
 
 // levels appends levels in the way of version 1: their length comes first.

@@ -40,13 +40,6 @@ import (
 	"reflect"
 	"unsafe"
 
-	"github.com/klauspost/compress/s2"
-	"github.com/parquet-go/parquet-go/compress"
-	"github.com/parquet-go/parquet-go/compress/gzip"
-	"github.com/parquet-go/parquet-go/compress/snappy"
-	"github.com/parquet-go/parquet-go/compress/uncompressed"
-	"github.com/parquet-go/parquet-go/compress/zstd"
-
 	"github.com/shardlake/shardlake/internal/schema"
 	"github.com/shardlake/shardlake/sink"
 )
@@ -99,7 +92,7 @@ func (c Config) Format[T any]() (sink.Format[T], error) {
 	if err = errors.Join(c.validate(), err); err != nil {
 		return nil, fmt.Errorf("parquet: %w", err)
 	}
-	f := &files[T]{plan: newPlan(c.withDefaults(), s), check: s.Check(), idle: make(chan *writer, maxIdle)}
+	f := &files[T]{plan: newPlan(c.withDefaults(), s), check: s.Check()}
 	if levels := newWriter(f.plan).maxLevel(); levels > 255 {
 		return nil, fmt.Errorf("parquet: rows of type %v are nested %d levels deep, more than 255", reflect.TypeFor[T](), levels)
 	}
@@ -133,43 +126,13 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// codec is safe for concurrent use.
-func (c Compression) codec() compress.Codec {
-	switch c {
-	case ZstdFastest:
-		return &zstd.Codec{Level: zstd.SpeedFastest}
-	case Snappy:
-		return &fastSnappy{}
-	case Gzip:
-		return &gzip.Codec{Level: gzip.DefaultCompression}
-	case None:
-		return &uncompressed.Codec{}
-	}
-	return &zstd.Codec{}
-}
-
-// fastSnappy is the library's codec with the encoder of the same module that takes
-// a third of the time for a few more bytes.
-type fastSnappy struct{ snappy.Codec }
-
-func (*fastSnappy) Encode(dst, src []byte) ([]byte, error) {
-	if n := s2.MaxEncodedLen(len(src)); cap(dst) < n {
-		dst = make([]byte, n)
-	}
-	return s2.EncodeSnappy(dst[:cap(dst)], src), nil
-}
-
 // files is the format of files of T. Its writers are used again, one file after
-// the other: fresh memory is dear. Those that wait hold memory that no budget
-// knows of, so only a few may.
+// the other.
 type files[T any] struct {
 	*plan
 	check func(unsafe.Pointer) error
-	idle  chan *writer
+	idle  idle
 }
-
-// maxIdle is how many writers wait for their next file.
-const maxIdle = 8
 
 // Ext is parquet.
 func (*files[T]) Ext() string { return "parquet" }
@@ -184,10 +147,8 @@ func (f *files[T]) Check(row *T) error {
 
 // NewEncoder begins a file with its magic number.
 func (f *files[T]) NewEncoder(w sink.FileWriter, _ sink.FileInfo) (sink.Encoder[T], error) {
-	e := &encoder[T]{idle: f.idle}
-	select {
-	case e.w = <-f.idle:
-	default:
+	e := &encoder[T]{idle: &f.idle, w: f.idle.take()}
+	if e.w == nil {
 		e.w = newWriter(f.plan)
 	}
 	if err := e.w.begin(w); err != nil {

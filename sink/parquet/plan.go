@@ -1,6 +1,8 @@
 package parquet
 
 import (
+	"sync"
+
 	"github.com/parquet-go/parquet-go/compress"
 	"github.com/parquet-go/parquet-go/deprecated"
 	"github.com/parquet-go/parquet-go/encoding/thrift"
@@ -16,10 +18,11 @@ type plan struct {
 	schema      *schema.Schema
 	elements    []format.SchemaElement
 	fingerprint string
+	scratches   sync.Pool
 }
 
 func newPlan(c Config, s *schema.Schema) *plan {
-	p := &plan{Config: c, codec: c.Compression.codec(), schema: s, fingerprint: s.Fingerprint()}
+	p := &plan{Config: c, codec: c.codec(), schema: s, fingerprint: s.Fingerprint(), scratches: sync.Pool{New: newScratch}}
 	p.elements = []format.SchemaElement{{Name: "schema", NumChildren: thrift.New(int32(len(s.Root.Fields)))}}
 	for _, f := range s.Root.Fields {
 		p.element(f, f.Name)

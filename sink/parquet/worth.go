@@ -122,7 +122,7 @@ func (c *column) redict() {
 		} else {
 			n, at = c.dict.number(c.numberAt(at)), at+c.size
 		}
-		c.indices = append(c.indices, n)
+		c.indices = append(room(c.indices, 1), n)
 	}
 	if c.full() || !c.pays(c.dict.len(), c.dict.plainSize(c.size), len(c.data)) {
 		c.indices = c.indices[:0]

@@ -1,14 +1,12 @@
 package parquet
 
 import (
-	"bytes"
 	"encoding/binary"
 	"fmt"
 	"math"
 	"strings"
 	"unsafe"
 
-	"github.com/parquet-go/parquet-go/encoding/thrift"
 	"github.com/parquet-go/parquet-go/format"
 
 	"github.com/shardlake/shardlake/sink"
@@ -50,12 +48,8 @@ type writer struct {
 	offsets      [][]format.OffsetIndex
 	indexBytes   int64
 
-	// Scratch of the page that is being finished.
-	page, packed, body []byte
-	head               bytes.Buffer
-	thrift             *thrift.Encoder
-	free               [][]byte
-	tally              tally
+	*scratch // while pages are finished
+	free     [][]byte
 }
 
 // field is a top-level column and what takes it apart.
@@ -66,7 +60,6 @@ type field struct {
 
 func newWriter(p *plan) *writer {
 	w := &writer{plan: p, weigh: p.schema.Weigh()}
-	w.thrift = thrift.NewEncoder(new(thrift.CompactProtocol).NewWriter(&w.head))
 	for _, f := range p.schema.Root.Fields {
 		w.fields = append(w.fields, field{f.Offset, w.node(f, place{path: []string{f.Name}}).write})
 	}
@@ -107,7 +100,7 @@ func (w *writer) rows(base unsafe.Pointer, n int, size uintptr) error {
 		w.fileRows += int64(k)
 		if w.step >= stepRows || w.weight >= stepBytes {
 			w.step, w.weight = 0, 0
-			if err := w.look(); err != nil {
+			if err := w.borrowed(w.look); err != nil {
 				return err
 			}
 		}
@@ -174,10 +167,10 @@ func (w *writer) groupMemory() (n int64) {
 }
 
 // buffered is all that the file holds: the memory of the row group at hand with
-// its reserves, and the scratch. Row groups are cut by groupMemory instead, which
-// does not depend on what the writer did before this file.
+// its reserves. Row groups are cut by groupMemory instead, which does not depend on
+// what the writer did before this file.
 func (w *writer) buffered() int64 {
-	n := w.indexBytes + int64(cap(w.page)+cap(w.packed)+cap(w.body)+len(w.free)*pieceSize)
+	n := w.indexBytes + int64(len(w.free)*pieceSize)
 	for _, c := range w.columns {
 		n += int64(c.held())
 	}
@@ -292,7 +285,5 @@ func (w *writer) reset() {
 		clear(w.free[keepFree:])
 		w.free = w.free[:keepFree]
 	}
-	if cap(w.packed) > keepBytes {
-		w.packed = nil
-	}
+	w.scratch = nil
 }
