@@ -2,25 +2,25 @@ package lease
 
 import (
 	"context"
-	"encoding/json/jsontext"
-	"encoding/json/v2"
 	"errors"
 	"fmt"
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"unicode/utf8"
-
-	jsonv1 "encoding/json"
 )
 
 // File is a store in a local folder, for one process at a time: one JSON file a
 // lane, written aside, synced and renamed. A lock on the folder, held for the
 // life of the process, is the lease; a second process is refused.
+//
+// Segments of a state of more than 4 KiB lie in files of their own beside the
+// row's. They are written once, before the row that names them, and stay until no
+// row does; the File keeps no content of theirs in memory.
 //
 // The folder must be on a local file system: locks and renames of network file
 // systems do not promise what is needed here.
@@ -35,9 +35,10 @@ type File struct {
 
 // fileRow is one lane's row and the lock of its read-compare-write.
 type fileRow struct {
-	mu     sync.Mutex
-	row    Row
-	broken error // a write whose outcome on disk is not known
+	mu      sync.Mutex
+	rec     record
+	broken  error    // a write whose outcome on disk is not known
+	garbage []string // files that no row names and that could not be removed yet
 }
 
 var _ Store = (*File)(nil)
@@ -49,7 +50,9 @@ var ErrLocked = errors.New("the lease folder is in use by another process")
 // It fails with ErrLocked if another File, of any process, has it open, and it
 // refuses a folder with a row that it cannot read in full: a lane taken up
 // without its row would be read from its start again. The unfinished writes of a
-// process that was killed do not disturb it.
+// process that was killed do not disturb it: files of segments that no row names
+// are removed. Files of segments are read by Acquire and Get, and an error about
+// one of them is one of its lane.
 func OpenFile(dir string) (*File, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
@@ -100,18 +103,16 @@ func (f *File) load() error {
 		if err != nil {
 			return err
 		}
-		// A member that this build does not know is refused: the next write would
-		// lose it.
-		var r Row
-		if err := json.Unmarshal(b, &r, json.RejectUnknownMembers(true)); err != nil {
+		rec, err := decodeRecord(b)
+		if err != nil {
 			return fmt.Errorf("lease row %s is damaged: %w (restore it from a copy, or move it away to read the shard from its start, which doubles its rows)", name, err)
 		}
-		if f.path(r.Lane) != name || r.Inc == "" {
-			return fmt.Errorf("lease row %s belongs to lane %q: it was renamed or edited by hand; undo that", name, r.Lane)
+		if f.path(rec.Lane) != name || rec.Inc == "" {
+			return fmt.Errorf("lease row %s belongs to lane %q: it was renamed or edited by hand; undo that", name, rec.Lane)
 		}
-		f.rows[r.Lane] = &fileRow{row: r}
+		f.rows[rec.Lane] = &fileRow{rec: rec}
 	}
-	return nil
+	return f.sweep(entries)
 }
 
 const ext = ".lane.json"
@@ -128,14 +129,14 @@ func (f *File) Shared() bool { return false }
 // Open has nothing to do: OpenFile did it.
 func (f *File) Open(context.Context) error { return nil }
 
-// List returns all rows.
+// List returns all rows. A State with a segment in a file of its own is missing.
 func (f *File) List(context.Context) ([]Row, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	rows := make([]Row, 0, len(f.rows))
 	for _, r := range f.rows {
 		r.mu.Lock()
-		rows = append(rows, clone(r.row))
+		rows = append(rows, r.rec.brief())
 		r.mu.Unlock()
 	}
 	return rows, nil
@@ -154,61 +155,72 @@ func (f *File) Create(_ context.Context, r Row) error {
 	if r.Lane == "" || !utf8.ValidString(r.Lane) {
 		return fmt.Errorf("lane id %.60q: want UTF-8, not empty", r.Lane)
 	}
-	r.Owner, r.Token, r.Fence, r.Inc = "", "", 0, NewID()
-	if err := f.write(r); err != nil {
+	rec, fresh, err := createRecord(r)
+	if err != nil {
 		return err
 	}
-	f.rows[r.Lane] = &fileRow{row: clone(r)}
+	if err := f.write(rec, fresh); err != nil {
+		return err
+	}
+	f.rows[r.Lane] = &fileRow{rec: rec}
 	return nil
 }
 
-// Get returns one row.
+// Get returns one row, with the segments from their files.
 func (f *File) Get(_ context.Context, lane string) (Row, error) {
-	return f.change(lane, func(r Row) (Row, bool, error) { return r, false, nil })
+	var full Row
+	err := f.change(lane, func(r Row) (Row, bool, error) { return r, false, nil }, f.read(&full))
+	return full, err
 }
 
 // Acquire takes the lane: the folder's lock already says that no other process
-// has it.
+// has it. It reads the segments from their files, and fails, although the lane is
+// then taken, if one of them is missing or damaged.
 func (f *File) Acquire(_ context.Context, seen Row, owner, token string) (Row, error) {
-	return f.change(seen.Lane, func(r Row) (Row, bool, error) { return acquired(r, seen, owner, token) })
+	var full Row
+	err := f.change(seen.Lane, func(r Row) (Row, bool, error) { return acquired(r, seen, owner, token) }, f.read(&full))
+	return full, err
 }
 
-// Renew shows that the owner lives.
+// Renew shows that the owner lives. A State with a segment in a file of its own is
+// missing from what it returns.
 func (f *File) Renew(_ context.Context, by Row) (Row, error) {
-	return f.change(by.Lane, func(r Row) (Row, bool, error) { return renewed(r, by) })
+	var brief Row
+	err := f.change(by.Lane, func(r Row) (Row, bool, error) { return renewed(r, by) }, func(rec record) error {
+		brief = rec.brief()
+		return nil
+	})
+	return brief, err
 }
 
 // Ask sets Want.
 func (f *File) Ask(_ context.Context, seen Row, want string) error {
-	_, err := f.change(seen.Lane, func(r Row) (Row, bool, error) { return asked(r, seen, want) })
-	return err
+	return f.change(seen.Lane, func(r Row) (Row, bool, error) { return asked(r, seen, want) }, nil)
 }
 
-// Commit is the conditional write.
+// Commit is the conditional write. It writes the segments that are given, and none
+// that is carried over.
 func (f *File) Commit(_ context.Context, next Row) error {
-	_, err := f.change(next.Lane, func(r Row) (Row, bool, error) { return committed(r, next) })
-	return err
+	return f.update(next.Lane, func(rec record) (record, []segment, bool, error) { return rec.commit(next) }, nil)
 }
 
-// Clear empties Pending.
+// Clear empties Pending, and removes the files of segments that only Prev named.
 func (f *File) Clear(_ context.Context, by Row) error {
-	_, err := f.change(by.Lane, func(r Row) (Row, bool, error) { return cleared(r, by) })
-	return err
+	return f.change(by.Lane, func(r Row) (Row, bool, error) { return cleared(r, by) }, nil)
 }
 
 // Mark begins a repair.
 func (f *File) Mark(_ context.Context, by Row) error {
-	_, err := f.change(by.Lane, func(r Row) (Row, bool, error) { return marked(r, by) })
-	return err
+	return f.change(by.Lane, func(r Row) (Row, bool, error) { return marked(r, by) }, nil)
 }
 
 // Release gives the lane up.
 func (f *File) Release(_ context.Context, by Row) error {
-	_, err := f.change(by.Lane, func(r Row) (Row, bool, error) { return released(r, by) })
-	return err
+	return f.change(by.Lane, func(r Row) (Row, bool, error) { return released(r, by) }, nil)
 }
 
-// Delete removes the file of a finished row, durably.
+// Delete removes the file of a finished row, durably, and then those of its
+// segments.
 func (f *File) Delete(_ context.Context, by Row) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -224,7 +236,7 @@ func (f *File) Delete(_ context.Context, by Row) error {
 	if r.broken != nil {
 		return r.broken
 	}
-	if !deletable(r.row, by) {
+	if !deletable(r.rec.Row, by) {
 		return ErrLost
 	}
 	err := os.Remove(f.path(by.Lane))
@@ -237,103 +249,58 @@ func (f *File) Delete(_ context.Context, by Row) error {
 	}
 	r.broken = ErrNoRow // for whoever found it in the map just before
 	delete(f.rows, by.Lane)
+	f.remove(append(r.rec.files(), r.garbage...)) // what is left of them goes when the folder is opened again
 	return nil
 }
 
-// change reads, compares and writes under the lane's mutex, and returns the row
-// as it is then. A write that failed may or may not be on disk; the lane is then
-// closed, and a restart reads what is there.
-func (f *File) change(lane string, decide func(Row) (Row, bool, error)) (Row, error) {
+// change is update for what leaves State alone.
+func (f *File) change(lane string, decide func(Row) (Row, bool, error), then func(record) error) error {
+	return f.update(lane, func(rec record) (record, []segment, bool, error) {
+		var write bool
+		var err error
+		rec.Row, write, err = decide(rec.Row)
+		if rec.Prev == nil {
+			rec.PrevSegments = nil
+		}
+		return rec, nil, write, err
+	}, then)
+}
+
+// update reads, compares and writes under the lane's mutex, and calls then, if
+// there is one, with the record as it is afterwards. A write that failed may or may
+// not be on disk; the lane is then closed, and a restart reads what is there.
+func (f *File) update(lane string, decide func(record) (record, []segment, bool, error), then func(record) error) error {
 	f.mu.Lock()
 	r := f.rows[lane]
 	f.mu.Unlock()
 	if r == nil {
-		return Row{}, ErrNoRow
+		return ErrNoRow
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if f.closed.Load() {
-		return Row{}, errClosed
+		return errClosed
 	}
 	if r.broken != nil {
-		return Row{}, r.broken
+		return r.broken
 	}
-	next, write, err := decide(r.row)
-	if err != nil || !write {
-		return clone(next), err
-	}
-	if err := f.write(next); err != nil {
-		r.broken = fmt.Errorf("lease row of %s: %w: %w; start the process again", lane, ErrUncertain, err)
-		return Row{}, r.broken
-	}
-	r.row = next
-	return clone(next), nil
-}
-
-// write replaces the row's file: written aside, synced, renamed, and the folder
-// synced, so that after a loss of power either the old or the new row is there.
-func (f *File) write(r Row) error {
-	// Version 1 writes U+FFFD for what is not UTF-8, so that a stage would not find
-	// its state again.
-	b, err := json.Marshal(r, jsonv1.DefaultOptionsV1(), jsontext.AllowInvalidUTF8(false))
+	next, fresh, write, err := decide(r.rec)
 	if err != nil {
 		return err
 	}
-	final := f.path(r.Lane)
-	if len(filepath.Base(final)) > 250 {
-		return fmt.Errorf("lane id %.60q... is too long for a file name", r.Lane)
+	if write {
+		if err := f.write(next, fresh); err != nil {
+			r.broken = fmt.Errorf("lease row of %s: %w: %w; start the process again", lane, ErrUncertain, err)
+			return r.broken
+		}
+		// Only now: until here a loss of power may bring the row before back.
+		used := next.files()
+		gone := slices.DeleteFunc(r.rec.files(), func(name string) bool { return slices.Contains(used, name) })
+		r.rec = next
+		r.garbage = f.remove(append(gone, r.garbage...))
 	}
-	tmp := strings.TrimSuffix(final, ext) + ".tmp"
-	if err := writeSynced(tmp, b); err != nil {
-		return err
+	if then == nil {
+		return nil
 	}
-	if err := os.Rename(tmp, final); err != nil {
-		return err
-	}
-	return syncFolder(f.dir)
-}
-
-func writeSynced(name string, b []byte) error {
-	w, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o666)
-	if err != nil {
-		return err
-	}
-	_, err = w.Write(b)
-	if err == nil {
-		err = w.Sync()
-	}
-	return errors.Join(err, w.Close())
-}
-
-// makeFolder makes a folder and its parents, and syncs each folder that got a new
-// one: rows in a folder that a loss of power takes away are lost with it.
-func makeFolder(dir string) error {
-	if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
-		return os.MkdirAll(dir, 0o777) // says so if it is a file
-	}
-	if err := makeFolder(filepath.Dir(dir)); err != nil {
-		return err
-	}
-	if err := os.MkdirAll(dir, 0o777); err != nil {
-		return err
-	}
-	return syncFolder(filepath.Dir(dir))
-}
-
-func syncFolder(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	err = d.Sync()
-	if unsyncable(err) {
-		err = nil // folders cannot be synced on this file system; it orders renames itself
-	}
-	return errors.Join(err, d.Close())
-}
-
-// unsyncable tells a file system that has no fsync of folders from one on which
-// it failed. (EINVAL is not fs.ErrInvalid.)
-func unsyncable(err error) bool {
-	return errors.Is(err, syscall.EINVAL) || errors.Is(err, errors.ErrUnsupported)
+	return then(r.rec)
 }

@@ -5,14 +5,11 @@
 package lease
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"time"
 
 	"github.com/shardlake/shardlake"
@@ -36,6 +33,10 @@ var ErrUncertain = errors.New("the outcome of a write is not known")
 // something: a permission that is missing, a table of another kind. The text says
 // what to change.
 var ErrRefused = errors.New("refused")
+
+// ErrNoSegment is an ErrRefused: a commit, or a new row, has a nil entry in its
+// State, and the row has no segment of that name. Nothing was written.
+var ErrNoSegment = fmt.Errorf("a segment of the state is not there: %w", ErrRefused)
 
 // Row is what a lane has committed: everything up to Pos is in files that are
 // visible or listed in Pending; State is what the stages knew at Pos.
@@ -73,7 +74,12 @@ type Row struct {
 	Pos       shardlake.Position `json:"pos"`
 	Begin     shardlake.Instant  `json:"begin"` // where the lane begins while Pos is the start
 	Watermark shardlake.Instant  `json:"watermark"`
-	State     map[string][]byte  `json:"state,omitempty"`
+	// State is made of segments by name. A segment is written once: a later commit
+	// names it again, drops it, or has another one, as a whole, under its name. In
+	// the row given to Commit, an entry that is nil stands for the segment that the
+	// row has under that name, which then need not be at hand. An empty entry that is
+	// not nil is an empty segment. Rows that a store returns have no nil entries.
+	State map[string][]byte `json:"state,omitempty"`
 	// Known is a time, by the service's clock, up to which nothing that arrived in
 	// the shard is unread: when the record at Pos arrived, or when the shard was
 	// last seen to hold nothing beyond it. 0 says that it is not known.
@@ -85,6 +91,7 @@ type Row struct {
 	// List does not fetch it. Get and Acquire do.
 	Unread bool `json:"-"`
 	// Prev is what the last commit replaced, until Clear: a repair goes back to it.
+	// The segments of its State are kept as long.
 	Prev *Prev `json:"prev,omitempty"`
 	// Ended says that the shard is closed and was read to its end. A row that has
 	// ended with Pending left is still work.
@@ -135,12 +142,15 @@ type Store interface {
 	// makes what is missing and refuses what it cannot work with, such as a table
 	// in use by another program.
 	Open(ctx context.Context) error
-	// List returns all rows, in no order. They may be a little old.
+	// List returns all rows, in no order. They may be a little old. A State of
+	// which a part lies outside of the row may be missing, and Prev's likewise; it is
+	// never there in part.
 	List(ctx context.Context) ([]Row, error)
 	// Get returns one row as it is now, in full, or ErrNoRow.
 	Get(ctx context.Context, lane string) (Row, error)
 	// Create makes a row without an owner, with a fresh Inc, unless the lane has
-	// one. The lane's present row is not touched and is no error.
+	// one. The lane's present row is not touched and is no error. ErrNoSegment says
+	// that State has a nil entry.
 	Create(ctx context.Context, r Row) error
 	// Acquire takes the lane for an owner, provided that its Fence and Beat are
 	// still those of seen: nobody else has acquired it, and its owner has given no
@@ -162,6 +172,14 @@ type Store interface {
 	// becomes what next replaces. Repeated with the same CommitID after it
 	// succeeded, it returns nil; else ErrLost, and nothing changes. It is durable
 	// when it returns.
+	//
+	// Entries of next's State that are nil are carried over: the new row has what the
+	// one replaced has in its State under that name, and neither the caller nor the
+	// store needs the content for that. If the row, still the caller's and at the
+	// number before, has no such entry, Commit returns ErrNoSegment, however often it
+	// is repeated. Entries that next lacks are gone from State; in Prev they stay
+	// until Clear or the next Commit. Commit changes nothing in next and keeps
+	// nothing of it.
 	Commit(ctx context.Context, next Row) error
 	// Clear empties Pending and Prev if owner, token and CommitID are still those
 	// of r, and no repair has begun. Clearing again what is clear returns nil.
@@ -182,118 +200,4 @@ func NewID() string {
 	var b [8]byte
 	rand.Read(b[:]) // never fails: package crypto/rand
 	return hex.EncodeToString(b[:])
-}
-
-// The rules of the contract, shared by the stores of this package. Each returns
-// the row to be written, and whether there is something to write.
-
-func acquired(r, seen Row, owner, token string) (Row, bool, error) {
-	if r.Owner == owner && r.Token == token {
-		return r, false, nil
-	}
-	if r.Fence != seen.Fence || r.Beat != seen.Beat {
-		return r, false, ErrLost
-	}
-	r.Owner, r.Token, r.Fence, r.Beat, r.Want = owner, token, r.Fence+1, r.Beat+1, ""
-	return r, true, nil
-}
-
-func renewed(r, by Row) (Row, bool, error) {
-	if !owned(r, by) {
-		return r, false, ErrLost
-	}
-	r.Beat, r.Vitals, r.Known = r.Beat+1, by.Vitals, max(r.Known, by.Known)
-	return r, true, nil
-}
-
-func asked(r, seen Row, want string) (Row, bool, error) {
-	if r.Want == want {
-		return r, false, nil
-	}
-	if r.Owner != seen.Owner || r.Token != seen.Token || r.Want != seen.Want {
-		return r, false, ErrLost
-	}
-	r.Want = want
-	return r, true, nil
-}
-
-func committed(r, next Row) (Row, bool, error) {
-	// The own commit is looked for first: it stands also when somebody else has
-	// acquired the lane since.
-	if next.CommitID != "" && r.CommitID == next.CommitID {
-		return r, false, nil
-	}
-	if !owned(r, next) || r.Number+1 != next.Number || r.Inc != next.Inc {
-		return r, false, ErrLost
-	}
-	next = clone(next)
-	next.Fence, next.Beat, next.Want, next.Vitals, next.Known = r.Fence, r.Beat+1, r.Want, r.Vitals, max(r.Known, next.Known)
-	next.Prev = &Prev{r.Pos, r.Watermark, r.State, r.Known}
-	next.Repair = ""
-	return next, true, nil
-}
-
-func cleared(r, by Row) (Row, bool, error) {
-	if !owned(r, by) || r.CommitID != by.CommitID || r.Repair != "" {
-		return r, false, ErrLost
-	}
-	if len(r.Pending) == 0 && r.Prev == nil {
-		return r, false, nil
-	}
-	r.Pending, r.Prev = nil, nil
-	return r, true, nil
-}
-
-func marked(r, by Row) (Row, bool, error) {
-	if !owned(r, by) || r.CommitID != by.CommitID {
-		return r, false, ErrLost
-	}
-	if r.Repair == r.CommitID {
-		return r, false, nil
-	}
-	r.Repair = r.CommitID
-	return r, true, nil
-}
-
-func released(r, by Row) (Row, bool, error) {
-	if !owned(r, by) {
-		return r, false, nil
-	}
-	r.Owner, r.Beat = "", r.Beat+1
-	return r, true, nil
-}
-
-func deletable(r, by Row) bool {
-	return r.Finished() && r.CommitID == by.CommitID && r.Fence == by.Fence
-}
-
-// owned tells whether the acquisition that by stems from is still r's. A lane
-// without an owner belongs to nobody, not to whoever shows an empty owner: a row
-// that was listed and never acquired.
-func owned(r, by Row) bool {
-	return r.Owner != "" && r.Owner == by.Owner && r.Token == by.Token
-}
-
-// clone copies down to the bytes: a stage may restore its state in place, and a
-// later acquisition must not see that.
-func clone(r Row) Row {
-	r.Parents, r.Children = slices.Clone(r.Parents), slices.Clone(r.Children)
-	r.State, r.Pending = cloneState(r.State), slices.Clone(r.Pending)
-	for i, p := range r.Pending {
-		r.Pending[i].Data = slices.Clone(p.Data)
-	}
-	if r.Prev != nil {
-		p := *r.Prev
-		p.State = cloneState(p.State)
-		r.Prev = &p
-	}
-	return r
-}
-
-func cloneState(s map[string][]byte) map[string][]byte {
-	s = maps.Clone(s)
-	for k, b := range s {
-		s[k] = bytes.Clone(b)
-	}
-	return s
 }

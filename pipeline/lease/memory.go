@@ -20,7 +20,7 @@ func (m *Memory) Shared() bool { return false }
 // Open has nothing to do.
 func (m *Memory) Open(context.Context) error { return nil }
 
-// List returns all rows.
+// List returns all rows, in full.
 func (m *Memory) List(context.Context) ([]Row, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -38,11 +38,14 @@ func (m *Memory) Create(_ context.Context, r Row) error {
 	if _, ok := m.rows[r.Lane]; ok {
 		return nil
 	}
+	r, err := created(r)
+	if err != nil {
+		return err
+	}
 	if m.rows == nil {
 		m.rows = map[string]Row{}
 	}
-	r.Owner, r.Token, r.Fence, r.Inc = "", "", 0, NewID()
-	m.rows[r.Lane] = clone(r)
+	m.rows[r.Lane] = r
 	return nil
 }
 
@@ -59,12 +62,14 @@ func (m *Memory) Get(_ context.Context, lane string) (Row, error) {
 
 // Acquire takes the lane.
 func (m *Memory) Acquire(_ context.Context, seen Row, owner, token string) (Row, error) {
-	return m.change(seen.Lane, func(r Row) (Row, bool, error) { return acquired(r, seen, owner, token) })
+	r, err := m.change(seen.Lane, func(r Row) (Row, bool, error) { return acquired(r, seen, owner, token) })
+	return clone(r), err
 }
 
-// Renew shows that the owner lives.
+// Renew shows that the owner lives. It returns the row in full.
 func (m *Memory) Renew(_ context.Context, by Row) (Row, error) {
-	return m.change(by.Lane, func(r Row) (Row, bool, error) { return renewed(r, by) })
+	r, err := m.change(by.Lane, func(r Row) (Row, bool, error) { return renewed(r, by) })
+	return clone(r), err
 }
 
 // Ask sets Want.
@@ -73,7 +78,8 @@ func (m *Memory) Ask(_ context.Context, seen Row, want string) error {
 	return err
 }
 
-// Commit is the conditional write.
+// Commit is the conditional write. Segments that are carried over are shared with
+// the row before, not copied.
 func (m *Memory) Commit(_ context.Context, next Row) error {
 	_, err := m.change(next.Lane, func(r Row) (Row, bool, error) { return committed(r, next) })
 	return err
@@ -112,7 +118,9 @@ func (m *Memory) Delete(_ context.Context, by Row) error {
 	return nil
 }
 
-// change reads, compares and writes, and returns the row as it is then.
+// change reads, compares and writes, and returns the row as it is then. What it
+// returns is the store's own, to be read and not to be written into: rows are
+// replaced, never changed.
 func (m *Memory) change(lane string, f func(Row) (Row, bool, error)) (Row, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -124,5 +132,5 @@ func (m *Memory) change(lane string, f func(Row) (Row, bool, error)) (Row, error
 	if write {
 		m.rows[lane] = r
 	}
-	return clone(r), err
+	return r, err
 }

@@ -25,7 +25,10 @@ func (s *Store) Create(ctx context.Context, r lease.Row) error {
 		return s.err
 	}
 	r.Owner, r.Token, r.Fence, r.Inc, r.Prev = "", "", 0, lease.NewID(), nil
-	p, err := s.pack(r, r.Inc)
+	if missing := carried(r); len(missing) > 0 {
+		return fmt.Errorf("%s: %w", s.where(call{"PutItem", r.Lane}), errNoSegment(missing))
+	}
+	p, err := s.pack(r, r.Inc, nil)
 	if err != nil {
 		return fmt.Errorf("%s: %w", s.where(call{"PutItem", r.Lane}), err)
 	}

@@ -11,8 +11,9 @@ import (
 	"github.com/shardlake/shardlake/pipeline/lease"
 )
 
-// Commit writes the objects that the row will refer to, and then the row. Objects
-// that no row refers to any more are deleted when the answer is definite.
+// Commit writes the objects that the row will refer to, but for those that are
+// carried over, and then the row. Objects that no row refers to any more are deleted
+// when the answer is definite.
 func (s *Store) Commit(ctx context.Context, next lease.Row) error {
 	if s.err != nil {
 		return s.err
@@ -24,7 +25,11 @@ func (s *Store) Commit(ctx context.Context, next lease.Row) error {
 		}
 		return err
 	}
-	p, err := s.pack(next, next.CommitID)
+	b, done, err := s.before(ctx, next)
+	if err != nil || done {
+		return err
+	}
+	p, err := s.pack(next, next.CommitID, b.present)
 	if err != nil {
 		return fmt.Errorf("%s: %w", s.where(call{"UpdateItem", next.Lane}), err)
 	}
@@ -37,6 +42,9 @@ func (s *Store) Commit(ctx context.Context, next lease.Row) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", s.where(call{"UpdateItem", next.Lane}), err)
 		}
+		if b.present != nil {
+			e.isText(attrCommit, b.cid) // what is carried over is that commit's
+		}
 		item, ok, err := s.update(ctx, next.Lane, e)
 		if err != nil {
 			return err
@@ -48,15 +56,12 @@ func (s *Store) Commit(ctx context.Context, next lease.Row) error {
 		if err != nil {
 			return err
 		}
-		r := st.row
 		switch {
-		// The own commit is looked for first: it stands also when somebody else has
-		// acquired the lane since.
-		case ok || next.CommitID != "" && r.CommitID == next.CommitID:
+		case ok || written(st.row, next):
 			s.discard(ctx, next.Lane, p.keys(), st.refs()) // cleared since the first time
 			s.committed(ctx, st, next)
 			return nil
-		case owned(r, next) && r.Number+1 == next.Number && r.Inc == next.Inc && r.Known > next.Known && known:
+		case follows(st.row, next) && st.row.Known > next.Known && known:
 		default:
 			// From here on this commit can never be written: the token has moved for ever,
 			// or the number has. Its objects may be those of the commit before, repeated.
@@ -66,6 +71,71 @@ func (s *Store) Commit(ctx context.Context, next lease.Row) error {
 		}
 	}
 	return s.lost("UpdateItem", next.Lane)
+}
+
+// written tells whether the row is what next made it. The own commit is looked for
+// first: it stands also when somebody else has acquired the lane since.
+func written(r, next lease.Row) bool { return next.CommitID != "" && r.CommitID == next.CommitID }
+
+// follows tells whether next may replace the row.
+func follows(r, next lease.Row) bool {
+	return owned(r, next) && r.Number+1 == next.Number && r.Inc == next.Inc
+}
+
+// base is the row that a commit carries segments over from.
+type base struct {
+	cid     string
+	present map[string]stub // nil if nothing is carried over
+}
+
+// before finds what next carries over: in what this process knows of the row, or
+// else in the row itself. done says that the commit was made already.
+func (s *Store) before(ctx context.Context, next lease.Row) (b base, done bool, err error) {
+	names := carried(next)
+	if len(names) == 0 {
+		return b, false, nil
+	}
+	if h, ok := s.known(next); ok {
+		b = base{cid: h.cid}
+		if b.present, err = s.stubs(ctx, next.Lane, h.segments); err == nil && len(lacks(b.present, names)) == 0 {
+			return b, false, nil
+		}
+	}
+	st, _, err := s.read(ctx, next.Lane)
+	switch {
+	case err != nil:
+		return b, false, err
+	case written(st.row, next):
+		s.committed(ctx, st, next)
+		return b, true, nil
+	case !follows(st.row, next):
+		s.collect(ctx, st)
+		return b, false, s.lost("UpdateItem", next.Lane)
+	}
+	b.cid = st.row.CommitID
+	if b.present, err = s.stubs(ctx, next.Lane, st.segments); err != nil {
+		return b, false, err
+	}
+	if missing := lacks(b.present, names); len(missing) > 0 {
+		return b, false, fmt.Errorf("%s: commit %d: %w", s.where(call{"UpdateItem", next.Lane}), next.Number, errNoSegment(missing))
+	}
+	return b, false, nil
+}
+
+// stubs takes a state apart that an earlier version put into one object.
+func (s *Store) stubs(ctx context.Context, lane string, segs segments) (map[string]stub, error) {
+	if segs.whole == nil {
+		return segs.by, nil
+	}
+	all, err := s.state(ctx, lane, segs, nil)
+	if err != nil {
+		return nil, err
+	}
+	by := make(map[string]stub, len(all))
+	for name, b := range all {
+		by[name] = stub{content: b}
+	}
+	return by, nil
 }
 
 // refusal is the answer to a writer that cannot be the owner.
@@ -158,7 +228,8 @@ func (s *Store) byOwner(ctx context.Context, r lease.Row, e *expr) error {
 	return nil
 }
 
-// Renew is a heartbeat. Pending lists and states in objects are not fetched.
+// Renew is a heartbeat. Pending lists in objects are not fetched, and a State of
+// which a part lies in objects is missing from what it returns.
 func (s *Store) Renew(ctx context.Context, r lease.Row) (lease.Row, error) {
 	if r.Owner == "" || r.Token == "" {
 		return lease.Row{}, s.refusal(ctx, r.Lane)
@@ -186,6 +257,9 @@ func (s *Store) Renew(ctx context.Context, r lease.Row) (lease.Row, error) {
 		}
 		if ok {
 			return st.row, nil
+		}
+		if st.row.Token != r.Token {
+			s.forgetLane(r)
 		}
 		if !known || !owned(st.row, r) || st.row.Known <= r.Known {
 			break

@@ -44,8 +44,8 @@ type Config struct {
 	// and HTTPClient. Its retries are not used.
 	Client *dynamodb.Client
 
-	// Large keeps what does not fit into a row of 4 KB: states of stages and long
-	// lists of uploads. The stores of sink/s3 and sink/dir can be used. All processes
+	// Large keeps what would make a row large: segments of states of more than 1 KiB,
+	// and long lists of uploads. The stores of sink/s3 and sink/dir can be used. All processes
 	// of a fleet need the same. By default up to 300 KB go into the row itself, and a
 	// commit with more fails.
 	//

@@ -3,6 +3,7 @@ package dynamo
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -17,7 +18,9 @@ import (
 type stored struct {
 	row lease.Row // without what lies in objects
 
-	state, pending, prevState string // JSON, or "@" and a ref; empty if there is none
+	state, pending string // JSON, or "@" and a ref; empty if there is none
+
+	segments, prevSegments segments // of State and of Prev's
 
 	checkpoint string // as it is written
 	sub        int
@@ -26,15 +29,14 @@ type stored struct {
 	unmarked   bool // sl_wm is missing
 }
 
-// refs are the keys of the objects that the row refers to.
+// refs are the keys of the objects that the row refers to, each once.
 func (s stored) refs() []string {
-	var keys []string
-	for _, t := range []string{s.state, s.pending, s.prevState} {
-		if r, ok := refIn(t); ok {
-			keys = append(keys, r.Key)
-		}
+	keys := append(s.segments.keys(s.row.Lane), s.prevSegments.keys(s.row.Lane)...)
+	if r, ok := refIn(s.pending); ok {
+		keys = append(keys, r.Key)
 	}
-	return keys
+	slices.Sort(keys)
+	return slices.Compact(keys)
 }
 
 // decode reads an item. An error names the row and the attribute.
@@ -183,36 +185,33 @@ func (r *reader) hashes(out *stored) {
 	}
 }
 
-// lists reads state, pending list and Prev, as far as they lie in the row.
+// lists reads state, pending list and Prev, as far as they lie in the row. A state
+// that is not all there is left out.
 func (r *reader) lists(out *stored) {
-	out.state, out.pending, out.prevState = r.text(attrState), r.text(attrPending), r.text(attrPrevState)
-	r.inline(attrState, out.state, &out.row.State)
-	r.inline(attrPending, out.pending, &out.row.Pending)
-	if _, elsewhere := refIn(out.pending); elsewhere {
-		out.row.Unread = true
+	out.state, out.pending = r.text(attrState), r.text(attrPending)
+	out.segments, out.prevSegments = r.segments(attrState), r.segments(attrPrevState)
+	out.row.State = out.segments.inline()
+	if out.pending != "" && out.pending[0] == refMark {
+		if _, out.row.Unread = refIn(out.pending); !out.row.Unread {
+			r.bad(attrPending, "is not what this version writes there: %.100q", out.pending)
+		}
+	} else {
+		r.json(attrPending, &out.row.Pending)
 	}
 	if !r.has(attrPrevPos) {
 		return
 	}
 	var at place
 	r.json(attrPrevPos, &at)
-	out.row.Prev = &lease.Prev{Pos: at.position(), Watermark: r.instant(attrPrevMark), Known: r.instant(attrPrevKnown)}
-	r.inline(attrPrevState, out.prevState, &out.row.Prev.State)
+	out.row.Prev = &lease.Prev{Pos: at.position(), Watermark: r.instant(attrPrevMark), Known: r.instant(attrPrevKnown), State: out.prevSegments.inline()}
 }
 
-// inline reads a list that lies in the row, or sees to it that it is a good ref.
-func (r *reader) inline(attr, s string, v any) {
-	switch {
-	case s == "" || s == noState:
-	case s[0] == refMark:
-		if _, ok := refIn(s); !ok {
-			r.bad(attr, "is not what this version writes there: %.100q", s)
-		}
-	default:
-		if err := decodeJSON(s, v); err != nil {
-			r.bad(attr, "is not what this version writes there: %v", err)
-		}
+func (r *reader) segments(attr string) segments {
+	segs, err := decodeState(r.text(attr))
+	if err != nil {
+		r.bad(attr, "is not what this version writes there: %v", err)
 	}
+	return segs
 }
 
 // position finds out where the lane stands. The KCL, and people, move checkpoint

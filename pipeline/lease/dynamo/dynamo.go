@@ -25,8 +25,12 @@
 //	sl_cn sl_cid sl_pos sl_begin sl_wm sl_known sl_src
 //	                                Number, CommitID, Pos in full, Begin, Watermark,
 //	                                Known, Source; instants in microseconds
-//	sl_state sl_pending             State and Pending as JSON, or "@" and where the
-//	                                object with it lies
+//	sl_state                        State as a JSON object: by segment, its content in
+//	                                Base64, or {name, size, crc} of the object with it
+//	                                below _shardlake/state/LANE/; earlier versions wrote
+//	                                "@" and where one object with all of it lies
+//	sl_pending                      Pending as JSON, or "@" and where the object with it
+//	                                lies
 //	sl_prev_pos sl_prev_wm sl_prev_known sl_prev_state
 //	                                Prev
 //	sl_hold sl_repair               Hold, Repair
@@ -37,8 +41,11 @@
 // they are neither read nor written. There are no transactions, no time to live,
 // no indexes, and no items that are not leases.
 //
-// A heartbeat is charged by the size of the whole row, so a row stays below 4 KB:
-// larger states and lists go to Config.Large.
+// A heartbeat is charged by the size of the whole row, so state and list take up to
+// 4 KB of it: longer lists go to Config.Large, and segments of the state of more than
+// 1 KiB, each as an object of its own, which a commit that carries it over does not
+// write again. A segment takes about 80 bytes of the row then, and as much once more
+// until Clear.
 //
 // # Permissions
 //
@@ -68,8 +75,9 @@ import (
 )
 
 // Store is a lease.Store in a table. It is safe for concurrent use, starts no
-// goroutines, and holds no state that a second Store of the same table would lack,
-// except what it needs to clean up objects in Config.Large behind itself.
+// goroutines that outlive a call, and holds no state that a second Store of the same
+// table would lack, except what it needs to clean up objects in Config.Large behind
+// itself, and not to read a row before each commit that carries segments over.
 //
 // A call ends with its context, or when the service has failed it for
 // Config.RetryFor. Throttling, timeouts and errors of the service are unknown
@@ -81,7 +89,7 @@ type Store struct {
 	mu     sync.Mutex
 	client *dynamodb.Client // nil before the first call
 	forget func()           // makes the credentials' cache ask again
-	held   map[string]held  // by lane: the objects of rows that this process acquired
+	held   map[string]held  // by lane: the rows that this process acquired
 }
 
 var _ lease.Store = (*Store)(nil)

@@ -16,7 +16,7 @@ type head struct {
 	CommitID string `json:"cid,omitzero"`
 }
 
-func headKey(r lease.Row) string { return fmt.Sprintf("_shardlake/head/%s-%s", segment(r.Lane), r.Inc) }
+func headKey(r lease.Row) string { return fmt.Sprintf("_shardlake/head/%s-%s", escaped(r.Lane), r.Inc) }
 
 // readHead returns the zero head if there is none.
 func (s *Store) readHead(ctx context.Context, r lease.Row) (h head, err error) {

@@ -2,14 +2,13 @@ package dynamo
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"hash/crc32"
+	"maps"
 	"net/url"
 	"slices"
 	"strings"
 
-	"github.com/shardlake/shardlake"
 	"github.com/shardlake/shardlake/pipeline/lease"
 )
 
@@ -17,8 +16,16 @@ const (
 	// rowBudget is what state and list may take together in a row with Config.Large:
 	// a heartbeat is charged by the KB of the row.
 	rowBudget = 4 << 10
-	// inlineMax is what they may take without it. A row of DynamoDB has 400 KB, and
-	// holds the state before as well.
+	// segmentMax is how large a fresh segment may be, in bytes, to lie in a row with
+	// Config.Large. Segments that are carried over cost nothing there but their ref,
+	// and what lies in the row is copied into Prev.
+	segmentMax = 1 << 10
+	// refSize is how much a ref takes in a row, at most, and worthwhile from which size
+	// in JSON on a value is worth one.
+	refSize    = 100
+	worthwhile = 160
+	// inlineMax is what they may take at most. A row of DynamoDB has 400 KB, and holds
+	// the state before as well.
 	inlineMax = 300 << 10
 
 	refMark = '@'
@@ -47,9 +54,13 @@ type packed struct {
 	objects        []object
 }
 
-type object struct{ key, content string }
+type object struct {
+	key     string
+	content []byte
+}
 
-// keys are those of the objects.
+// keys are those of the objects. Those of segments that are carried over are not
+// among them.
 func (p packed) keys() []string {
 	var keys []string
 	for _, o := range p.objects {
@@ -59,47 +70,108 @@ func (p packed) keys() []string {
 }
 
 // pack decides what lies in the row and what in objects. id makes the objects'
-// names new: that of the commit, or of the row's life.
-func (s *Store) pack(r lease.Row, id string) (p packed, err error) {
-	if len(r.State) > 0 {
-		if p.state, err = encodeJSON(r.State); err != nil {
-			return p, fmt.Errorf("the state cannot be stored: %w", err)
-		}
-	}
+// names new: that of the commit, or of the row's life. What r carries over is taken
+// from present, which has all of it. Equal arguments give equal names and contents,
+// so that a commit that is repeated replaces its objects by themselves.
+func (s *Store) pack(r lease.Row, id string, present map[string]stub) (p packed, err error) {
 	if len(r.Pending) > 0 {
 		if p.pending, err = encodeJSON(r.Pending); err != nil {
 			return p, fmt.Errorf("the list of uploads cannot be stored: %w", err)
 		}
 	}
 	if s.cfg.Large == nil {
+		state := map[string]stub{}
+		for name, b := range r.State {
+			if state[name] = (stub{content: b}); b == nil {
+				state[name] = present[name]
+			}
+		}
+		if p.state, err = encodeState(state); err != nil {
+			return p, err
+		}
 		if n := 2*len(p.state) + len(p.pending); n > inlineMax { // the state before is kept too
 			return p, fmt.Errorf("state and list of uploads take %d bytes, more than %d: %s", n, inlineMax, tooLarge)
 		}
 		return p, nil
 	}
-	if len(p.state)+len(p.pending) <= rowBudget {
-		return p, nil
-	}
-	name := fmt.Sprintf("_shardlake/state/%s/%d-%d-%s", segment(r.Lane), r.Number, r.Fence, id)
-	larger := max(len(p.state), len(p.pending))
-	if n := len(p.state); n == larger || n > rowBudget/2 {
-		p.state, err = p.out(name+".json", p.state)
-	}
-	if n := len(p.pending); err == nil && (n == larger || n > rowBudget/2) {
-		p.pending, err = p.out(name+"-pending.json", p.pending)
-	}
+	err = s.packLarge(&p, r, id, present)
 	return p, err
 }
 
-// out moves a text into an object.
-func (p *packed) out(key, content string) (string, error) {
-	p.objects = append(p.objects, object{key, content})
-	s, err := encodeJSON(ref{key, len(content), crc32.ChecksumIEEE([]byte(content))})
-	return string(refMark) + s, err
+func (s *Store) packLarge(p *packed, r lease.Row, id string, present map[string]stub) (err error) {
+	name := fmt.Sprintf("%d-%d-%s", r.Number, r.Fence, id)
+	state := map[string]stub{}
+	// The index of an object is that of its segment among all of the state: also a
+	// commit that comes again with the content of what it carried over the first time
+	// replaces its objects by themselves.
+	segments := slices.Sorted(maps.Keys(r.State))
+	out := func(segment string) {
+		i, _ := slices.BinarySearch(segments, segment)
+		file := fmt.Sprintf("%s-%d", name, i)
+		b := state[segment].content
+		p.objects = append(p.objects, object{stateKey(r.Lane, file), b})
+		state[segment] = stub{at: &segmentRef{file, len(b), crc32.ChecksumIEEE(b)}}
+	}
+	for _, segment := range segments {
+		b := r.State[segment]
+		if b == nil {
+			state[segment] = present[segment]
+			continue
+		}
+		if state[segment] = (stub{content: b}); len(b) > segmentMax {
+			out(segment)
+		}
+	}
+	if p.state, err = encodeState(state); err != nil {
+		return err
+	}
+	// The largest first, until the rest fits; of equals the first by name.
+	left := slices.SortedFunc(maps.Keys(state), func(a, b string) int {
+		if n := len(state[b].content) - len(state[a].content); n != 0 {
+			return n
+		}
+		return strings.Compare(a, b)
+	})
+	size, list := len(p.state), p.pending
+	for size+len(list) > rowBudget {
+		largest := 0
+		if len(left) > 0 {
+			largest = base64Len(len(state[left[0]].content))
+		}
+		if max(largest, len(list)) <= worthwhile {
+			break // there are many, and all are small
+		}
+		if len(list) >= largest {
+			list = ""
+			continue
+		}
+		out(left[0])
+		size -= largest - refSize
+		left = left[1:]
+	}
+	if p.state, err = encodeState(state); err != nil {
+		return err
+	}
+	if list == "" && p.pending != "" {
+		key := stateKey(r.Lane, name+"-pending.json")
+		text := []byte(p.pending)
+		p.objects = append(p.objects, object{key, text})
+		at, err := encodeJSON(ref{key, len(text), crc32.ChecksumIEEE(text)})
+		if err != nil {
+			return err
+		}
+		p.pending = string(refMark) + at
+	}
+	if n := 2*len(p.state) + len(p.pending); n > inlineMax {
+		return fmt.Errorf("the names and places of the state's %d segments take %d bytes, more than a row holds: merge segments", len(state), len(p.state))
+	}
+	return nil
 }
 
-// segment makes a lane id one segment of a key.
-func segment(lane string) string {
+func base64Len(n int) int { return (n + 2) / 3 * 4 }
+
+// escaped makes a lane id one segment of a key.
+func escaped(lane string) string {
 	s := url.PathEscape(lane)
 	if strings.Trim(s, ".") == "" {
 		s = strings.ReplaceAll(s, ".", "%2E")
@@ -110,116 +182,9 @@ func segment(lane string) string {
 // put writes the objects. A row that refers to them comes later.
 func (s *Store) put(ctx context.Context, lane string, p packed) error {
 	for _, o := range p.objects {
-		if err := s.cfg.Large.PutBlob(ctx, o.key, []byte(o.content)); err != nil {
+		if err := s.cfg.Large.PutBlob(ctx, o.key, o.content); err != nil {
 			return fmt.Errorf("dynamo: row %q in table %s: write its object %s: %w", lane, s.cfg.Table, o.key, err)
 		}
 	}
 	return nil
-}
-
-// full fetches what lies in objects.
-func (s *Store) full(ctx context.Context, st stored) (lease.Row, error) {
-	r := st.row
-	if err := s.fetch(ctx, r.Lane, st.state, &r.State); err != nil {
-		return r, err
-	}
-	var list []shardlake.Pending
-	if err := s.fetch(ctx, r.Lane, st.pending, &list); err != nil {
-		return r, err
-	}
-	if list != nil {
-		r.Pending, r.Unread = list, false
-	}
-	if r.Prev != nil {
-		p := *r.Prev
-		if err := s.fetch(ctx, r.Lane, st.prevState, &p.State); err != nil {
-			return r, err
-		}
-		r.Prev = &p
-	}
-	return r, nil
-}
-
-// fetch reads an object, if that is where the content of an attribute is.
-func (s *Store) fetch(ctx context.Context, lane, attr string, v any) error {
-	at, ok := refIn(attr)
-	if !ok {
-		return nil
-	}
-	fail := func(err error) error {
-		return fmt.Errorf("dynamo: row %q in table %s: its object %s: %w", lane, s.cfg.Table, at.Key, err)
-	}
-	if s.cfg.Large == nil {
-		return fail(errors.New("the row was written with Config.Large: set it to the same store as before"))
-	}
-	b, err := s.cfg.Large.GetBlob(ctx, at.Key)
-	switch {
-	case errors.Is(err, lease.ErrNoBlob):
-		return fail(fmt.Errorf("%w: is Config.Large the store that the row was written with, and does a lifecycle rule delete what is below _shardlake/? Without the object the lane cannot go on", err))
-	case err != nil:
-		return fail(err)
-	case len(b) != at.Size || crc32.ChecksumIEEE(b) != at.CRC:
-		return fail(fmt.Errorf("it is damaged: %d bytes with CRC32 %08x instead of %d with %08x; restore it from a copy or an earlier version", len(b), crc32.ChecksumIEEE(b), at.Size, at.CRC))
-	}
-	if err := decodeJSON(string(b), v); err != nil {
-		return fail(err)
-	}
-	return nil
-}
-
-// held are the objects that a row referred to when this process last saw it as its
-// owner.
-type held struct {
-	token string
-	keys  []string
-}
-
-// remember is called with the row just acquired.
-func (s *Store) remember(st stored) {
-	if s.cfg.Large == nil {
-		return
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.held[st.row.Lane] = held{st.row.Token, st.refs()}
-}
-
-// forgetLane is called when this process gives the lane up.
-func (s *Store) forgetLane(by lease.Row) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.held[by.Lane].token == by.Token {
-		delete(s.held, by.Lane)
-	}
-}
-
-// collect is called with the row as it is after a definite answer to its owner, good
-// or bad. What it referred to before and does not now, no row refers to ever again:
-// a write only drops keys, or adds those of its own commit, and a write that could
-// add them once more would fail. What a killed process leaves is a few objects for
-// each kill.
-func (s *Store) collect(ctx context.Context, st stored) {
-	s.mu.Lock()
-	before, ok := s.held[st.row.Lane]
-	now := st.refs()
-	switch {
-	case ok && before.token == st.row.Token:
-		s.held[st.row.Lane] = held{before.token, now}
-	case ok:
-		delete(s.held, st.row.Lane) // somebody else has the lane
-	}
-	s.mu.Unlock()
-	s.discard(ctx, st.row.Lane, before.keys, now)
-}
-
-// discard deletes objects, but for those still in use.
-func (s *Store) discard(ctx context.Context, lane string, keys, used []string) {
-	for _, k := range keys {
-		if slices.Contains(used, k) || s.cfg.Large == nil {
-			continue
-		}
-		if err := s.cfg.Large.DeleteBlob(ctx, k); err != nil {
-			s.cfg.Log.Warn("an object that no row refers to was not deleted; it stays and costs its storage", "table", s.cfg.Table, "lane", lane, "key", k, "error", err)
-		}
-	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"reflect"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -144,7 +145,7 @@ func (h *history) step() {
 		}
 	}
 	h.log = append(h.log, fmt.Sprintf("worker-%d op %d %s: %v / %v", h.worker, op, note, merr, rerr))
-	if class(merr) != class(rerr) {
+	if class(merr) != class(rerr) || errors.Is(merr, lease.ErrNoSegment) != errors.Is(rerr, lease.ErrNoSegment) {
 		t.Errorf("op %d: the model says %v, the table %v", op, merr, rerr)
 	}
 }
@@ -166,7 +167,19 @@ func class(err error) string {
 }
 
 func (h *history) next(r lease.Row) lease.Row {
+	before := r.State
 	r = after(r, []int{1, 100, 6_000}[h.rnd.IntN(3)])
+	r.State[fmt.Sprint("segment ", h.rnd.IntN(3))] = []byte(strings.Repeat(r.CommitID[1:2], h.rnd.IntN(3)*1500))
+	// Of the segments that were there, as far as this worker knows, most are carried
+	// over; some that it names are not there.
+	for name := range before {
+		if h.rnd.IntN(4) > 0 {
+			r.State[name] = nil
+		}
+	}
+	if h.rnd.IntN(10) == 0 {
+		r.State[fmt.Sprint("segment ", h.rnd.IntN(4))] = nil
+	}
 	r.Known = shardlake.Instant(h.rnd.IntN(50))
 	if h.rnd.IntN(3) == 0 {
 		r.Pending = nil
@@ -179,6 +192,9 @@ func (h *history) next(r lease.Row) lease.Row {
 	}
 	return r
 }
+
+// objectRef is a ref in an attribute: with a whole key, or with a name.
+var objectRef = regexp.MustCompile(`\{"(?:key":"_shardlake/state/a/|name":")([^"/]+)"`)
 
 // compare wants both rows to be equal but for what is random, and the objects to be
 // those that the row refers to.
@@ -195,9 +211,8 @@ func (h *history) compare() {
 	}
 	var refs []string
 	for _, attr := range h.srv.Item(table, "a") {
-		if _, rest, ok := strings.Cut(attr.Text, `@{"key":"`); ok && attr.Type == "S" {
-			key, _, _ := strings.Cut(rest, `"`)
-			refs = append(refs, key)
+		for _, m := range objectRef.FindAllStringSubmatch(attr.Text, -1) {
+			refs = append(refs, "_shardlake/state/a/"+m[1])
 		}
 	}
 	slices.Sort(refs)
