@@ -140,6 +140,20 @@ func (f *Field) listCheck() checker {
 		return nil
 	}
 	items, elem := f.Items(), f.Elem.check
+	if f.Elem.plainText() && !f.Elem.pointer {
+		return func(p unsafe.Pointer) error {
+			list := *(*[]string)(p)
+			for i := range list {
+				if gather(list[i])&highBits == 0 {
+					continue
+				}
+				if err := elem(unsafe.Pointer(&list[i])); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}
 	return func(p unsafe.Pointer) error {
 		first, n, size := items(p)
 		for i := range n {
@@ -189,26 +203,44 @@ func (f *Field) mapCheck(fail func(error) error) checker {
 	}
 }
 
+// structCheck names the first mistake in the order of fields.
 func (f *Field) structCheck() checker {
-	type part struct {
-		offset uintptr
-		check  checker
-	}
-	var parts []part
+	var every, others []part
 	for _, g := range f.Fields {
-		if g.check != nil {
-			parts = append(parts, part{g.Offset, g.check})
+		if g.check == nil {
+			continue
+		}
+		every = append(every, part{g.Offset, g.check})
+		if !g.plainText() {
+			others = append(others, every[len(every)-1])
 		}
 	}
-	if len(parts) == 0 {
+	if len(every) == 0 {
 		return nil
+	}
+	ascii := f.ascii()
+	if ascii == nil {
+		return func(p unsafe.Pointer) error { return checkParts(every, p) }
 	}
 	return func(p unsafe.Pointer) error {
-		for i := range parts {
-			if err := parts[i].check(unsafe.Add(p, parts[i].offset)); err != nil {
-				return err
-			}
+		if ascii(p) {
+			return checkParts(others, p)
 		}
-		return nil
+		return checkParts(every, p)
 	}
+}
+
+// part is a field that has a check.
+type part struct {
+	offset uintptr
+	check  checker
+}
+
+func checkParts(parts []part, p unsafe.Pointer) error {
+	for i := range parts {
+		if err := parts[i].check(unsafe.Add(p, parts[i].offset)); err != nil {
+			return err
+		}
+	}
+	return nil
 }

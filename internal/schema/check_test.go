@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 	"unsafe"
 
 	"github.com/shardlake/shardlake"
@@ -85,5 +86,41 @@ func TestCheckAllocatesNothing(t *testing.T) {
 		}
 	}); n != 0 {
 		t.Errorf("%v allocations", n)
+	}
+}
+
+// Wherever a byte that makes text no UTF-8 stands, and however long the text is, it is
+// found; text that is UTF-8 passes; and the first column of several is named.
+func TestCheckFindsEachByte(t *testing.T) {
+	type row struct {
+		A string   `lake:"a"`
+		B *string  `lake:"b"`
+		N int64    `lake:"n,decimal(4,2)"`
+		C string   `lake:"c"`
+		L []string `lake:"l"`
+	}
+	check := of[row](t).Check()
+	for n := range 40 {
+		for at := range n {
+			for _, r := range []string{"\xff", "ü", "\x80", "世", "\x7f"} {
+				text := strings.Repeat("x", at) + r + strings.Repeat("y", n-at-1)
+				bad := !utf8.ValidString(text)
+				for want, in := range map[string]row{
+					"column a:":   {A: text},
+					"column b:":   {A: "ü", B: &text},
+					"column c:":   {C: text},
+					"column l[]:": {L: []string{"ü", text}},
+				} {
+					err := check(unsafe.Pointer(&in))
+					if bad != (err != nil) || bad && !strings.HasPrefix(err.Error(), want) {
+						t.Fatalf("%q, bad is %t: %v", text, bad, err)
+					}
+				}
+			}
+		}
+	}
+	both := row{N: 10_000, C: "\xff"}
+	if err := check(unsafe.Pointer(&both)); err == nil || !strings.HasPrefix(err.Error(), "column n:") {
+		t.Errorf("of columns n and c, the first: %v", err)
 	}
 }
