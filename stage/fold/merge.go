@@ -15,9 +15,10 @@ import (
 // A field whose pointer has a method Merge(T), T being the field's type, is
 // merged by it: the types of this package, the sketches, and your own. A pointer
 // to such a type is merged where both rows have one, and taken where one has. A
-// struct without that method is gone through field by field. All other fields are
-// the key, and must be equal in both rows; nothing is changed before that is
-// known.
+// struct without that method is gone through field by field. A field tagged
+// fold:"-" stays as dst has it: the span of a session, which differs between two
+// that meet, and which SetWindow writes in the end. All other fields are the key,
+// and must be equal in both rows; nothing is changed before that is known.
 //
 // It panics, with what is wrong and the remedy, if fields of the key differ, or if
 // [Check] has an error for the type. A panic in a stage is an error of that stage.
@@ -31,7 +32,7 @@ func Merge[Row any](dst *Row, src Row) {
 	for _, k := range p.keys {
 		if !k.equal(d, s) {
 			panic(fmt.Sprintf("fold: rows of type %v differ in field %s, which is part of their key: "+
-				"merge rows of one key and window, or make the field a fold", p.row, k.name))
+				"merge rows of one key and window, make the field a fold, or tag it fold:\"-\" if SetWindow writes it", p.row, k.name))
 		}
 	}
 	for _, f := range p.folds {
@@ -100,6 +101,9 @@ func (p *plan) add(t reflect.Type, above string, index []int) (errs []error) {
 		switch method, ok := mergeOf(inner); {
 		case sf.Anonymous && ok:
 			errs = append(errs, fmt.Errorf("field %s: an embedded fold lends its methods to the whole row: give it a name", name))
+		case sf.Tag.Get("fold") == "-":
+		case sf.Tag.Get("fold") != "":
+			errs = append(errs, fmt.Errorf("field %s: the tag fold:%q means nothing: there is only \"-\"", name, sf.Tag.Get("fold")))
 		case !sf.IsExported() && !(sf.Anonymous && sf.Type.Kind() == reflect.Struct):
 			errs = append(errs, fmt.Errorf("field %s is not exported", name))
 		case ok:

@@ -2,7 +2,6 @@ package sketch
 
 import (
 	"fmt"
-	"unsafe"
 
 	"github.com/axiomhq/hyperloglog"
 )
@@ -17,8 +16,8 @@ const (
 
 // Distinct counts different values: HyperLogLog with 4,096 registers. The standard
 // error of an estimate is 1.6 %: two of three lie within 1.6 % of the truth, 19 of
-// 20 within 3.3 %. Up to about 1,500 values it is sparse and nearly exact. It takes
-// at most 10 KiB of memory and 5.5 KiB of JSON.
+// 20 within 3.3 %. Up to about 1,400 values it is sparse and nearly exact. It takes
+// at most 10 KiB of memory, 30 after a merge, and 5.5 KiB of JSON.
 //
 // Values are told apart by MetroHash64 with a known seed, so who chooses values on
 // purpose can make them collide: do not bill by it.
@@ -27,9 +26,7 @@ type Distinct struct {
 }
 
 // Add counts a value, unless it was there before.
-func (d *Distinct) Add(value string) {
-	d.AddBytes(unsafe.Slice(unsafe.StringData(value), len(value)))
-}
+func (d *Distinct) Add(value string) { d.AddBytes([]byte(value)) }
 
 // AddBytes counts a value as Add does, and keeps nothing of it.
 func (d *Distinct) AddBytes(value []byte) {

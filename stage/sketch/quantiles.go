@@ -27,7 +27,7 @@ type Quantiles struct {
 }
 
 // Add counts a value. NaN is passed over: it has no place among numbers. What is
-// beyond about 8.9e307, also infinity, counts as that; what is nearer to zero than
+// beyond about 1.25e308, also infinity, counts as that; what is nearer to zero than
 // 2.3e-308 counts as zero.
 func (q *Quantiles) Add(value float64) {
 	if value != value {
