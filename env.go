@@ -3,10 +3,8 @@ package shardlake
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
-	"slices"
-	"sync"
+		"sync"
 )
 
 // Env is what one lane lends to the stages and sinks opened in it: a name, a
@@ -21,15 +19,17 @@ type Env struct {
 
 // Host is what a runner of lanes (package pipeline or stagetest) gives NewEnv.
 type Host struct {
-	Source string            // the stream, as the source names it
-	Lane   string            // the shard
-	State  map[string][]byte // states of the last commit, by key
+	Source string // the stream, as the source names it
+	Lane   string // the shard
+	State  Kept   // of the last commit
 
 	// Attempt identifies the commit that is being prepared. Nil means none.
 	Attempt func() Attempt
 	// Dead takes a dead letter and the record it was made of; nil if the program
 	// has no place for them.
 	Dead func(context.Context, *Record, DeadLetter) error
+	// Late takes those that are rejected with ErrLate; nil sends them to Dead.
+	Late func(context.Context, *Record, DeadLetter) error
 	// Buffer lends and Recycle takes back memory of BufferSize bytes under the
 	// task's budget. Nil means plain allocation.
 	Buffer  func() []byte
@@ -46,18 +46,10 @@ type lane struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
-	kept   map[string]State
+	kept   map[string]*keeping
 	files  int
-}
-
-// State is what a stage keeps between commits. The lane calls both methods on
-// its own goroutine.
-type State interface {
-	// Snapshot returns the state as bytes, valid until the next call.
-	Snapshot() ([]byte, error)
-	// Restore replaces the state by what Snapshot returned, in this build of the
-	// program or another. It refuses what it does not understand.
-	Restore([]byte) error
+	chains map[string][]segment // of Host.State, until a stage claims them
+	broken error                // why Host.State cannot be read
 }
 
 // NewEnv opens the environment of one lane. Stages never call it.
@@ -65,7 +57,9 @@ func NewEnv(ctx context.Context, h Host) *Env {
 	if h.Log == nil {
 		h.Log = slog.New(slog.DiscardHandler)
 	}
-	l := &lane{Host: h, kept: map[string]State{}}
+	l := &lane{Host: h, kept: map[string]*keeping{}}
+	l.chains, l.broken = chains(h.State)
+	l.Host.State = nil // it is as large as what the stages make of it
 	l.ctx, l.cancel = context.WithCancel(ctx)
 	return &Env{l: l}
 }
@@ -124,62 +118,6 @@ func (e *Env) Recycle(b []byte) {
 	}
 }
 
-// Keep makes s part of every commit and restores what the last commit held.
-// The key is the name given by stage.Named, otherwise els, which must follow
-// from what the state is and never from where the stage stands in the chain:
-// then reordering stages between two deployments cannot mix up their states.
-func (e *Env) Keep(els string, s State) error {
-	key := e.Name(els)
-	if _, dup := e.l.kept[key]; dup {
-		return fmt.Errorf("two stages keep state as %q: give each its own name with stage.Named", key)
-	}
-	e.l.kept[key] = s
-	if b, ok := e.l.State[key]; ok {
-		if err := s.Restore(b); err != nil {
-			return fmt.Errorf("restore the state of %q: %w", key, err)
-		}
-	}
-	return nil
-}
-
-// Orphans lists restored states that no stage claimed, sorted.
-func (e *Env) Orphans() (keys []string) {
-	for k := range e.l.State {
-		if e.l.kept[k] == nil {
-			keys = append(keys, k)
-		}
-	}
-	slices.Sort(keys)
-	return keys
-}
-
-// Snapshot takes all kept states. The lane calls it after a commit mark.
-func (e *Env) Snapshot() (map[string][]byte, error) {
-	if len(e.l.kept) == 0 {
-		return nil, nil
-	}
-	m := make(map[string][]byte, len(e.l.kept))
-	for k, s := range e.l.kept {
-		b, err := s.Snapshot()
-		if err != nil {
-			return nil, fmt.Errorf("snapshot of %q: %w", k, err)
-		}
-		m[k] = slices.Clone(b)
-	}
-	return m, nil
-}
-
-// StateBytes adds up what the kept states say they hold: those with a method
-// Bytes() int64. Only the host calls it.
-func (e *Env) StateBytes() (n int64) {
-	for _, s := range e.l.kept {
-		if b, ok := s.(interface{ Bytes() int64 }); ok {
-			n += b.Bytes()
-		}
-	}
-	return n
-}
-
 // Go runs f until it returns; its context ends with the lane, and Close waits.
 func (e *Env) Go(f func(context.Context)) { e.l.wg.Go(func() { f(e.l.ctx) }) }
 
@@ -193,6 +131,8 @@ func (e *Env) Settle(ctx context.Context, stage string, r *Record, err error) er
 	switch {
 	case !isReject && errors.Is(err, ErrSkip):
 		return nil
+	case isReject && e.l.Late != nil && errors.Is(rej.reason, ErrLate):
+		return e.l.Late(ctx, r, newDeadLetter(e.l.Source, e.l.Lane, e.Name(stage), r, rej.reason))
 	case isReject && e.l.Dead != nil:
 		return e.l.Dead(ctx, r, newDeadLetter(e.l.Source, e.l.Lane, e.Name(stage), r, rej.reason))
 	case isReject:

@@ -12,10 +12,22 @@ type Record struct {
 	Arrived Instant // when the service took it (ApproximateArrivalTimestamp)
 	Data    []byte  // payload, at most 10 MiB for Kinesis
 
+	// Home is the place in the hash space that the record was put to where that is
+	// not the hash of its key; nil for most.
+	Home *Hash
+
 	// Watermark is the highest event time of the lane up to and including this
 	// record. The lane sets it while decoding. It depends on the data alone, not
 	// on where a batch or a commit ends, so a late row is late in every attempt.
 	Watermark Instant
+}
+
+// Place is where the record lies in the hash space.
+func (r *Record) Place() Hash {
+	if r.Home != nil {
+		return *r.Home
+	}
+	return HashOf(r.Key)
 }
 
 // Instant is a point in time in microseconds since 1970-01-01 UTC. Unlike

@@ -23,14 +23,16 @@ type floor struct {
 // errNotYet gives back a lane whose parents turned out not to be finished.
 var errNotYet = errors.New("a parent is not finished")
 
-// adopt takes over from the parents what a lane begins with: their watermarks.
-// It is committed before the first record is read, and only then may the parents'
-// rows go. It returns whether there is something to commit.
+// adopt takes over from the parents what a lane begins with: their watermarks, and of
+// what their stages kept the part that belongs to its range. It is committed before
+// the first record is read, and only then may the parents' rows go. It returns
+// whether there is something to commit.
 func (l *lane[T]) adopt(ctx context.Context) (bool, error) {
 	if l.row.Number > 0 {
 		return false, nil
 	}
 	adopted := false
+	var parents []shardlake.Parent
 	for _, id := range l.row.Parents {
 		parent, err := l.parent(ctx, id)
 		switch {
@@ -52,6 +54,14 @@ func (l *lane[T]) adopt(ctx context.Context) (bool, error) {
 		}
 		adopted = true
 		l.floors = append(append(l.floors, own...), floor{parent.Range, parent.Watermark})
+		if l.Range.IsZero() && len(parent.State) > 0 && len(parent.Children) > 1 {
+			return false, l.fail("adopt", fmt.Errorf("parent %s leaves windows to %d lanes, of which this one has no range of hash keys", id, len(parent.Children)), "a source whose lanes divide must give each its range")
+		}
+		parents = append(parents, shardlake.Parent{State: parent.State, Range: parent.Range})
+	}
+	var err error
+	if l.row.State, err = shardlake.Divide(parents, l.Range); err != nil {
+		return false, l.fail("adopt", err, "")
 	}
 	l.row.Watermark = l.high
 	l.lower()
@@ -102,7 +112,7 @@ func (l *lane[T]) reached(r *shardlake.Record) shardlake.Instant {
 	if len(l.floors) == 0 {
 		return at
 	}
-	h := shardlake.HashOf(r.Key)
+	h := r.Place()
 	for _, f := range l.floors {
 		if f.Range.Contains(h) {
 			at = max(at, f.Watermark)

@@ -15,14 +15,15 @@ type reason int
 const (
 	commitHeld   reason = iota // to make visible what was read; nothing if nothing was
 	commitAnyway               // although nothing was read
-	commitEnd                  // the shard is read to its end
+	commitEnd                  // the input is read to its end: windows close
+	commitShut                 // the shard is, and others go on with its windows
 )
 
 // commit is the protocol: drain, seal, take the states, one conditional write,
 // and then publish, beside the reading of what comes next. docs/DESIGN.md tells
 // what each step leaves behind if the process dies after it.
 func (l *lane[T]) commit(ctx context.Context, why reason) error {
-	if l.since == 0 && why == commitHeld {
+	if l.since == 0 && !l.aged && why == commitHeld {
 		l.share.relieved()
 		return nil // nothing has changed
 	}
@@ -39,7 +40,7 @@ func (l *lane[T]) commit(ctx context.Context, why reason) error {
 	}
 	next := l.row
 	next.Number, next.CommitID, next.Pos = l.attempt.Number, l.attempt.ID, l.pos
-	next.Watermark, next.Known, next.Ended, next.Pending = l.high, l.arrived, why == commitEnd, nil
+	next.Watermark, next.Known, next.Ended, next.Pending = l.high, l.arrived, why == commitEnd || why == commitShut, nil
 	for _, w := range l.writers {
 		ps, err := w.Seal(ctx)
 		if err != nil {
@@ -57,12 +58,15 @@ func (l *lane[T]) commit(ctx context.Context, why reason) error {
 	if err := l.write(ctx, next); err != nil {
 		return err
 	}
-	l.row, l.since = next, 0
+	l.row, l.since, l.aged = next, 0, false
+	l.row.State = nil // the store has it
 	l.stats.commits.Add(1)
 	l.noteCommit()
 	l.begin()
 	l.lower()
-	l.weigh()
+	if err := l.weigh(); err != nil {
+		return err
+	}
 	l.share.relieved()
 	done := make(chan error, 1)
 	l.published = done

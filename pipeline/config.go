@@ -41,6 +41,8 @@ type Config struct {
 	// readers wait and the lane that holds most commits early. By default half of
 	// GOMEMLIMIT, or 256 MiB where that is not set. At least 16 MiB.
 	Memory int64
+	// EventTime says how watermarks follow from records.
+	EventTime EventTime
 	// Ahead is how many fetched chunks may wait for a lane; 2 by default.
 	Ahead int
 	// StopTimeout is how long Run may take to commit and publish what it holds
@@ -96,6 +98,7 @@ func (c Config) withDefaults() Config {
 	c.Balance = cmp.Or(c.Balance, c.LeaseTime/2)
 	c.HandOver = cmp.Or(c.HandOver, 30*time.Second)
 	c.Stall = cmp.Or(c.Stall, 15*time.Minute)
+	c.EventTime = c.EventTime.withDefaults()
 	if c.Leases == nil {
 		c.Leases = new(lease.Memory)
 	}
@@ -139,5 +142,5 @@ func (c Config) validate() error {
 	if c.MaxLanes < 0 {
 		bad("MaxLanes is %d: want a positive number, or 0 for no bound", c.MaxLanes)
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, c.EventTime.validate())...)
 }

@@ -35,7 +35,7 @@ func (l *lane[T]) decodeBatch(ctx context.Context, recs []shardlake.Record) (int
 				}
 				continue
 			}
-			l.high = max(l.high, at)
+			l.advance(at, r)
 			r.Watermark = l.reached(r)
 			if n != first+k {
 				b.Rows[n] = b.Rows[first+k]

@@ -52,6 +52,7 @@ type lane[T any] struct {
 	attempt  shardlake.Attempt // of the next one
 	in       shardlake.Emit[T]
 	dead     shardlake.Emit[shardlake.DeadLetter] // nil if written nowhere
+	late     shardlake.Emit[shardlake.DeadLetter] // the same
 	decoder  source.Decoder[T]
 	batch    shardlake.Batch[T]  // re-used
 	times    []shardlake.Instant // of the batch's rows while they are decoded
@@ -60,6 +61,8 @@ type lane[T any] struct {
 	high     shardlake.Instant   // watermark at pos
 	floors   []floor             // of the parents, where above high
 	since    int                 // records since the last commit
+	aged     bool                // the watermark has risen since then without a record
+	resting  shardlake.Instant   // by the service's clock, since when nothing came; 0 if that is not known
 	decoding int                 // index in batch.Records of the record being decoded, -1 for none
 
 	chunks    chan fetched // from the fetcher
@@ -156,7 +159,7 @@ func (l *lane[T]) live(ctx context.Context) error {
 	}
 	switch {
 	case ended:
-		return l.finish(ctx, commitEnd)
+		return l.finish(ctx, l.ending())
 	case adopted || dropped != nil:
 		if err := l.commit(ctx, commitAnyway); err != nil {
 			return err
@@ -298,7 +301,7 @@ func (l *lane[T]) receive(ctx context.Context, c fetched) (ended bool, err error
 		if err := l.bequeath(ctx, c.Children); err != nil {
 			return false, err
 		}
-		return true, l.finish(ctx, commitEnd)
+		return true, l.finish(ctx, l.ending())
 	case c.err != nil:
 		return false, l.fail("fetch", c.err, remedyOf(c.err))
 	}
@@ -325,10 +328,18 @@ func (l *lane[T]) finish(ctx context.Context, why reason) error {
 	if err := l.awaitPublished(ctx); err != nil {
 		return err
 	}
-	if why == commitEnd {
+	if why == commitEnd || why == commitShut {
 		l.stats.is("ended")
 	}
 	return nil
+}
+
+// ending is why the last commit is made.
+func (l *lane[T]) ending() reason {
+	if len(l.row.Children) > 0 {
+		return commitShut
+	}
+	return commitEnd
 }
 
 // remedyOf says what to do about an error of a source that has no remedy of its

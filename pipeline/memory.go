@@ -21,6 +21,7 @@ type memory struct {
 
 	mu      sync.Mutex
 	used    int64
+	state   int64 // of used: what no commit gives back
 	waiters []chan struct{} // closed to wake, oldest first
 	lanes   map[*share]struct{}
 	joined  int
@@ -34,6 +35,7 @@ type share struct {
 	n        int           // in order of joining: ties do not depend on the order of a map
 	shed     chan struct{} // capacity 1: a wish that the lane commits
 	held     int64         // encoders and states, as last told by set
+	state    int64         // of held
 	lent     int64         // buffers
 	shedding bool
 }
@@ -58,8 +60,9 @@ func (s *share) leave() {
 	m := s.m
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.state -= s.state
 	m.add(-s.held - s.lent)
-	s.held, s.lent = 0, 0
+	s.held, s.lent, s.state = 0, 0, 0
 	delete(m.lanes, s)
 }
 
@@ -80,11 +83,11 @@ func (m *memory) wake() {
 	m.waiters = nil
 }
 
-// take waits until n bytes fit, or nothing is in use, and counts them.
+// take waits until n bytes fit, or nothing is in use but states, and counts them.
 func (m *memory) take(ctx context.Context, n int64) error {
 	for {
 		m.mu.Lock()
-		if m.used+n <= m.limit || m.used == 0 {
+		if m.used+n <= m.limit || m.used == m.state {
 			m.add(n)
 			m.mu.Unlock()
 			return nil
@@ -115,7 +118,7 @@ func (m *memory) askLargest() {
 		if s.shedding {
 			return
 		}
-		if s.held+s.lent > 0 && (largest == nil || cmp.Or(cmp.Compare(s.held+s.lent, largest.held+largest.lent), cmp.Compare(largest.n, s.n)) > 0) {
+		if s.freed() > 0 && (largest == nil || cmp.Or(cmp.Compare(s.freed(), largest.freed()), cmp.Compare(largest.n, s.n)) > 0) {
 			largest = s
 		}
 	}
@@ -128,16 +131,22 @@ func (m *memory) askLargest() {
 	}
 }
 
-// set tells what the lane's encoders and states hold now.
-func (s *share) set(held int64) {
+// freed is what a commit gives back.
+func (s *share) freed() int64 { return s.held - s.state + s.lent }
+
+// set tells what the lane's encoders and states hold now, and how much of it is
+// states. It returns the states of all lanes.
+func (s *share) set(held, state int64) int64 {
 	s.m.mu.Lock()
 	defer s.m.mu.Unlock()
 	n := held - s.held
-	s.held = held
+	s.m.state += state - s.state
+	s.held, s.state = held, state
 	s.m.add(n)
 	if s.m.used > s.m.limit {
 		s.m.askLargest()
 	}
+	return s.m.state
 }
 
 // relieved says that the lane has committed. Waiters look again, so that the

@@ -13,6 +13,7 @@ import (
 // open makes the lane's private tree.
 func (l *lane[T]) open(ctx context.Context) (err error) {
 	state := maps.Clone(l.row.State)
+	l.row.State = nil // the stages have it from here on
 	if l.floors, err = takeFloors(state, l.floors); err != nil {
 		return l.fail("resume", err, "")
 	}
@@ -22,11 +23,19 @@ func (l *lane[T]) open(ctx context.Context) (err error) {
 		Buffer:  l.share.buffer, Recycle: l.share.recycle,
 	}
 	if len(l.p.dead.outs) > 0 {
-		host.Dead = l.bury
+		host.Dead = func(ctx context.Context, r *shardlake.Record, d shardlake.DeadLetter) error { return l.bury(ctx, l.dead, r, d) }
+	}
+	if len(l.p.late.outs) > 0 {
+		host.Late = func(ctx context.Context, r *shardlake.Record, d shardlake.DeadLetter) error { return l.bury(ctx, l.late, r, d) }
 	}
 	l.env = shardlake.NewEnv(ctx, host)
 	if host.Dead != nil {
 		if l.dead, err = l.p.dead.open(&l.opening); err != nil {
+			return err
+		}
+	}
+	if host.Late != nil {
+		if l.late, err = l.p.late.open(&l.opening); err != nil {
 			return err
 		}
 	}

@@ -35,6 +35,7 @@ type Pipeline struct {
 	cfg   Config
 	reads []reader
 	dead  *node[shardlake.DeadLetter]
+	late  *node[shardlake.DeadLetter]
 	kinds map[string]sink.Publisher
 	sinks []sink.Publisher
 	errs  []error
@@ -44,7 +45,7 @@ type Pipeline struct {
 
 	mu    sync.Mutex
 	lanes map[string]*stats
-	late  []error
+	after []error // what was called too late
 }
 
 // maxPublishing bounds the Complete calls under way in one process.
@@ -61,7 +62,7 @@ type reader interface {
 func New(cfg Config) *Pipeline {
 	cfg = cfg.withDefaults()
 	p := &Pipeline{
-		cfg: cfg, dead: &node[shardlake.DeadLetter]{name: "the dead letters"},
+		cfg: cfg, dead: &node[shardlake.DeadLetter]{name: "the dead letters"}, late: &node[shardlake.DeadLetter]{name: "the late rows"},
 		kinds: map[string]sink.Publisher{}, lanes: map[string]*stats{},
 		mem: newMemory(cfg.Memory), slots: make(chan struct{}, maxPublishing),
 	}
@@ -91,6 +92,13 @@ func (p *Pipeline) Dead() Stream[shardlake.DeadLetter] {
 	return Stream[shardlake.DeadLetter]{p, p.dead}
 }
 
+// Late is the stream of rows that came after their window had closed, as dead letters
+// with shardlake.ErrLate, in the same commit as the windows that they missed. Written
+// nowhere, they are among those of Dead.
+func (p *Pipeline) Late() Stream[shardlake.DeadLetter] {
+	return Stream[shardlake.DeadLetter]{p, p.late}
+}
+
 // Run reads every lane to its end, or until ctx ends, or until a lane fails. It
 // is the only call that blocks and the only place where errors surface.
 //
@@ -111,7 +119,7 @@ func (p *Pipeline) Run(ctx context.Context) error {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return errors.Join(append([]error{err}, p.late...)...)
+	return errors.Join(append([]error{err}, p.after...)...)
 }
 
 // check reports everything that is wrong with the graph, without I/O.
@@ -153,7 +161,7 @@ func (p *Pipeline) building(verb string) bool {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.late = append(p.late, fmt.Errorf("%s was called while the pipeline ran: it has no effect; build first, then Run", verb))
+	p.after = append(p.after, fmt.Errorf("%s was called while the pipeline ran: it has no effect; build first, then Run", verb))
 	return false
 }
 

@@ -26,6 +26,8 @@ type LaneStatus struct {
 	Records      int64              // fetched and processed
 	Bytes        int64              // payload bytes of those
 	Dead         int64              // dead letters
+	Late         int64              // rows that went to Pipeline.Late
+	Ahead        int64              // rows whose event time was too far ahead to move the watermark
 	Gaps         int64              // times that the stream no longer held what followed (Config.Lossy)
 	Commits      int64              // commits made
 	Files        int64              // files published
@@ -33,19 +35,22 @@ type LaneStatus struct {
 	Committed    shardlake.Position // everything up to it is visible, or pending and will be
 	Watermark    shardlake.Instant
 	Behind       time.Duration // distance to the tip of the shard at the last fetch; negative if unknown
-	Held         int64         // bytes of open files and states
+	Held         int64         // bytes of open files and of what stages keep
+	Kept         int64         // bytes of what stages keep
 	Counts       source.Counts // what its source reports
 }
 
 // stats are a LaneStatus in the making. The lane writes, anybody reads.
 type stats struct {
-	source, lane                                             string
-	state                                                    atomic.Pointer[string]
-	records, bytes, dead, gaps, commits, files, behind, held atomic.Int64
-	number                                                   atomic.Uint64
-	watermark                                                atomic.Int64
-	committed                                                atomic.Pointer[shardlake.Position]
-	counts                                                   atomic.Pointer[source.Counts]
+	source, lane string
+	state        atomic.Pointer[string]
+
+	records, bytes, dead, late, ahead, gaps, commits, files, behind, held, kept atomic.Int64
+
+	number    atomic.Uint64
+	watermark atomic.Int64
+	committed atomic.Pointer[shardlake.Position]
+	counts    atomic.Pointer[source.Counts]
 }
 
 // count adds to what the source has reported. Only the lane calls it.
@@ -72,8 +77,8 @@ func (p *Pipeline) Status() Status {
 	var out Status
 	for _, s := range all {
 		l := LaneStatus{
-			Source: s.source, Lane: s.lane, Records: s.records.Load(), Bytes: s.bytes.Load(), Dead: s.dead.Load(), Gaps: s.gaps.Load(),
-			Commits: s.commits.Load(), Files: s.files.Load(), Number: s.number.Load(), Held: s.held.Load(),
+			Source: s.source, Lane: s.lane, Records: s.records.Load(), Bytes: s.bytes.Load(), Dead: s.dead.Load(), Late: s.late.Load(), Ahead: s.ahead.Load(), Gaps: s.gaps.Load(),
+			Commits: s.commits.Load(), Files: s.files.Load(), Number: s.number.Load(), Held: s.held.Load(), Kept: s.kept.Load(),
 			Watermark: shardlake.Instant(s.watermark.Load()), Behind: time.Duration(s.behind.Load()),
 		}
 		if st := s.state.Load(); st != nil {

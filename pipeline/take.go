@@ -71,7 +71,7 @@ func (l *lane[T]) fetch(ctx context.Context, f source.Fetcher, out chan<- fetche
 }
 
 // recordBytes is what a shardlake.Record itself takes.
-const recordBytes = 96
+const recordBytes = 104
 
 // fetchOnce turns a panic of the fetcher into an error.
 func (l *lane[T]) fetchOnce(ctx context.Context, f source.Fetcher) (c source.Chunk, err error) {
@@ -109,14 +109,14 @@ func (l *lane[T]) take(ctx context.Context, c fetched) error {
 		if l.since == 0 && l.published == nil && c.Tip > 0 {
 			l.tip.Store(int64(c.Tip)) // all that was read is committed
 		}
-		return nil
+		return l.rest(ctx, c.Tip)
 	}
+	l.resting = 0
 	clear(l.batch.Rows[:cap(l.batch.Rows)]) // what they point to shall not live until the next chunk
 	if err := l.mark(ctx, shardlake.Mark{Watermark: l.high}); err != nil {
 		return err
 	}
-	l.weigh()
-	return nil
+	return l.weigh()
 }
 
 // push decodes records into one batch, stamps watermarks, and sends it through
@@ -134,7 +134,9 @@ func (l *lane[T]) push(ctx context.Context, recs []shardlake.Record) (int, error
 	}
 	if n < len(recs) {
 		clear(l.batch.Rows[:cap(l.batch.Rows)])
-		l.weigh()
+		if err := l.weigh(); err != nil {
+			return n, err
+		}
 	}
 	recs = recs[:n]
 	bytes := 0
@@ -162,28 +164,44 @@ func (l *lane[T]) gap(ctx context.Context, lost *source.TrimmedError) error {
 
 // mark goes through the rows' tree first: it may still make dead letters.
 func (l *lane[T]) mark(ctx context.Context, m shardlake.Mark) error {
-	if err := l.in.Mark(ctx, m); err != nil || l.dead == nil {
-		return err
+	err := l.in.Mark(ctx, m)
+	for _, tree := range []shardlake.Emit[shardlake.DeadLetter]{l.late, l.dead} {
+		if err == nil && tree != nil {
+			err = tree.Mark(ctx, m)
+		}
 	}
-	return l.dead.Mark(ctx, m)
+	return err
 }
 
-// bury is the Env's way to the dead-letter tree of this lane.
-func (l *lane[T]) bury(ctx context.Context, r *shardlake.Record, d shardlake.DeadLetter) error {
-	l.stats.dead.Add(1)
-	return l.dead.Push(ctx, shardlake.Batch[shardlake.DeadLetter]{
+// bury is the Env's way to one of the dead-letter trees of this lane.
+func (l *lane[T]) bury(ctx context.Context, tree shardlake.Emit[shardlake.DeadLetter], r *shardlake.Record, d shardlake.DeadLetter) error {
+	if tree == l.late {
+		l.stats.late.Add(1)
+	} else {
+		l.stats.dead.Add(1)
+	}
+	return tree.Push(ctx, shardlake.Batch[shardlake.DeadLetter]{
 		Rows:    []shardlake.DeadLetter{d},
 		Origins: []shardlake.Origin{{Time: max(l.high, shardlake.MinEventTime)}},
 		Records: []shardlake.Record{*r},
 	})
 }
 
-// weigh tells the budget what the lane's open files hold.
-func (l *lane[T]) weigh() {
-	held := l.env.StateBytes()
+// weigh tells the budget what the lane's open files and states hold. States are what
+// a commit does not give back: if those of all lanes leave too little for anything
+// else, the lane stops and says so, since waiting would not help.
+func (l *lane[T]) weigh() error {
+	state := l.env.StateBytes()
+	held := state
 	for _, w := range l.writers {
 		held += w.Buffered()
 	}
-	l.share.set(held)
+	all := l.share.set(held, state)
 	l.stats.held.Store(held)
+	l.stats.kept.Store(state)
+	if all > l.p.cfg.Memory {
+		return l.fail("state", fmt.Errorf("what stages keep takes %d bytes in this process, and %d in this lane: more than Config.Memory, %d", all, state, l.p.cfg.Memory),
+			"give the tasks more memory and raise Config.Memory, run more tasks, or keep less: shorter windows, fewer keys, keys that are forgotten; nothing is lost")
+	}
+	return nil
 }

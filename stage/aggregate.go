@@ -5,25 +5,32 @@ import (
 	"context"
 	"fmt"
 	"reflect"
-	"slices"
 	"strings"
-	"unsafe"
 
 	"github.com/shardlake/shardlake"
-	"github.com/shardlake/shardlake/internal/own"
 	"github.com/shardlake/shardlake/stage/window"
 )
 
 // Aggregate folds the rows of each key and window into one row and emits it when
 // the watermark has passed the window's end and grace, and at the end of the
-// shard. The accumulator is the output row: seed makes an empty one, fold adds to
+// input. The accumulator is the output row: seed makes an empty one, fold adds to
 // it. The row's event time is the last microsecond of the window, its origin the
-// newest record seen.
+// newest record seen, under the partition key that the key came with.
 //
-// It works per lane: a result is final only if key is a function of the partition
-// key and the stream is not resharded meanwhile; else each lane yields a partial
-// row for the key and window, and a query adds them up. Rows that come after
-// their window closed are dead letters with ErrLate.
+// A result is the whole result of its key because all records of one key are in
+// one shard: key must determine the partition key, as a user's id does in a stream
+// that is partitioned by user. This is looked at: a key that comes under a second
+// partition key stops the lane. For any other key there is AggregatePartial, or a
+// second stream that is partitioned by it. When a shard is split or merged, its open
+// windows go on in the children, each with the shard that takes its partition key.
+//
+// Rows that come after their window closed are late: see Pipeline.Late.
+//
+// A row type may have methods that Aggregate calls:
+//
+//	func (r *Row) Merge(other Row)           // adds what another row of the same key and window holds; sessions need it
+//	func (r *Row) SetWindow(s window.Span)   // is told the final span before the row comes out; for sessions
+//	func (r *Row) Migrate(schema string, old []byte) error   // reads a row that was kept with other fields, as JSON
 //
 // Open windows are part of every commit, as JSON, under the name of Row's type
 // unless Named says otherwise; so K and Row must keep what they hold through
@@ -31,120 +38,243 @@ import (
 // undefined floats, text in UTF-8. K holds no pointers, since a pointer that was
 // restored equals no other; a time.Time in it must be in UTC for the same reason.
 func Aggregate[K comparable, In, Row any](w window.Window, key func(In) K, seed func(K, window.Span) Row, fold func(*Row, In)) Stage[In, Row] {
-	return func(env *shardlake.Env, next shardlake.Emit[Row]) (shardlake.Emit[In], error) {
-		g, err := guarded(env, "aggregate", fold)
-		if err != nil {
+	return aggregation(aggregating[K, In, Row]{verb: "aggregate", w: w, key: key, seed: seed, fold: fold, whole: true})
+}
+
+// AggregatePartial is Aggregate for keys whose records lie in several shards: each
+// lane emits a row of what it has seen of a key and window, and a query adds them up
+// (see fold.MergeQuery). The number of rows is up to that of the shards times that
+// of the keys.
+func AggregatePartial[K comparable, In, Row any](w window.Window, key func(In) K, seed func(K, window.Span) Row, fold func(*Row, In)) Stage[In, Row] {
+	return aggregation(aggregating[K, In, Row]{verb: "aggregate", w: w, key: key, seed: seed, fold: fold})
+}
+
+// Merger is a row type that can take in another row of its key and window.
+type Merger[Row any] interface{ Merge(other Row) }
+
+// Windowed is a row type that is told its final span.
+type Windowed interface{ SetWindow(window.Span) }
+
+// Migrator is a row type that can read what was kept of it when it had other fields:
+// schema is the old text of shardlake.State, old the row as JSON.
+type Migrator interface {
+	Migrate(schema string, old []byte) error
+}
+
+// aggregating is what both kinds of aggregate are made of.
+type aggregating[K comparable, In, Row any] struct {
+	guard
+	verb  string
+	w     window.Window
+	key   func(In) K
+	seed  func(K, window.Span) Row
+	fold  func(*Row, In)
+	whole bool // a key has one partition key
+	next  shardlake.Emit[Row]
+	last  shardlake.Record // newest seen, without its data
+	out   emission[Row]
+}
+
+func aggregation[K comparable, In, Row any](g aggregating[K, In, Row]) Stage[In, Row] {
+	return func(env *shardlake.Env, next shardlake.Emit[Row]) (in shardlake.Emit[In], err error) {
+		a := g // of this lane
+		if a.guard, err = guarded(env, a.verb, a.fold); err != nil {
 			return nil, err
 		}
-		k, row := reflect.TypeFor[K](), reflect.TypeFor[Row]()
+		a.next, a.last = next, shardlake.Record{Pos: env.Attempt().From}
+		var kept shardlake.State
+		err = a.w.Check()
 		switch {
-		case key == nil || seed == nil:
+		case a.key == nil || a.seed == nil:
 			err = fmt.Errorf("key and seed must not be nil")
-		case !w.Valid():
-			err = fmt.Errorf("a window of %v with a grace of %v: want whole microseconds, at least one, and no negative grace", w.Size(), w.Lateness())
+		case err != nil:
+		case a.w.IsSession():
+			s := &sessions[K, In, Row]{aggregating: a}
+			in, kept, err = s, s, s.prepare()
 		default:
-			err = cmp.Or(comesBackEqual(k), keepable(k, nil), keepable(row, nil))
+			s := &aligned[K, In, Row]{aggregating: a}
+			in, kept, err = s, s, s.prepare()
 		}
 		if err != nil {
-			return nil, fmt.Errorf("stage %s: %w", env.Name(g.name), err)
+			return nil, fmt.Errorf("stage %s: %w", env.Name(a.name), err)
 		}
-		a := &aggregate[K, In, Row]{next: next, guard: g, w: w, key: key, seed: seed, fold: fold, own: own.Of[K](),
-			index: map[window.Span]*pane[K, Row]{}, schema: fmt.Sprintf("%v %s->%s", w.Size(), shape(k, nil), shape(row, nil))}
-		return a, env.Keep("aggregate "+row.Name(), a)
+		return in, env.Keep("aggregate "+rowName[Row](), kept)
 	}
 }
 
-type aggregate[K comparable, In, Row any] struct {
-	guard
-	next   shardlake.Emit[Row]
-	w      window.Window
-	key    func(In) K
-	seed   func(K, window.Span) Row
-	own    func(K) K // a key outlives the batch that it came with
-	fold   func(*Row, In)
-	open   []*pane[K, Row] // in order of first row
-	index  map[window.Span]*pane[K, Row]
-	recent *pane[K, Row]    // of the last row: most rows follow one of their own window
-	last   shardlake.Record // newest seen, without its data: the origin of rows that fire
-	rows   int64
-	schema string
+// newest is the last of the records, or what was the newest before, without what a
+// stage must not keep.
+func newest(before shardlake.Record, records []shardlake.Record) shardlake.Record {
+	n := len(records)
+	if n == 0 {
+		return before
+	}
+	r := &records[n-1]
+	before = shardlake.Record{Pos: r.Pos, Arrived: r.Arrived}
+	before.Pos.Seq = strings.Clone(r.Pos.Seq)
+	return before
 }
 
-// pane is one open window. Keys stay in order of arrival: output and snapshot
-// are the same in every attempt.
-type pane[K comparable, Row any] struct {
-	Span window.Span
-	Keys []K
-	Rows []Row
-	at   map[K]int
+// under checks that a key comes under one partition key only.
+func (a *aggregating[K, In, Row]) under(key any, part string, r *shardlake.Record) error {
+	if !a.whole || part == r.Key {
+		return nil
+	}
+	return a.env.Fail(a.name, r.Pos, fmt.Errorf("the key %v came under the partition keys %.100q and %.100q, so its records may lie in several shards and no lane sees all of them", key, part, r.Key),
+		"use stage.AggregatePartial and add its rows up in a query, or send the rows to a second stream that is partitioned by this key")
 }
 
-func (a *aggregate[K, In, Row]) Push(ctx context.Context, b shardlake.Batch[In]) (err error) {
+// finish makes a row ready to leave.
+func finish[Row any](row *Row, s window.Span) {
+	if w, ok := any(row).(Windowed); ok {
+		w.SetWindow(s)
+	}
+}
+
+// aligned aggregates by windows whose spans do not depend on the rows.
+type aligned[K comparable, In, Row any] struct {
+	aggregating[K, In, Row]
+	*table[slot[K], Row]
+}
+
+// slot is a key in one pane of one span.
+type slot[K comparable] struct {
+	Start shardlake.Instant `json:"s"`
+	End   shardlake.Instant `json:"e"`
+	Pane  int32             `json:"p,omitzero"`
+	Part  int32             `json:"n,omitzero"` // of rows that two merged shards had and that cannot be made one
+	Key   K                 `json:"k"`
+}
+
+func (s slot[K]) span() window.Span { return window.Span{Start: s.Start, End: s.End, Pane: int(s.Pane)} }
+
+func (a *aligned[K, In, Row]) prepare() (err error) {
+	a.table, err = newTable[slot[K], Row](fmt.Sprintf("aggregate by %v", a.w))
+	if err == nil {
+		a.table.migrate = migration[Row]()
+		a.table.apart = func(s slot[K]) slot[K] { s.Part++; return s }
+		if _, ok := any(new(Row)).(Merger[Row]); ok {
+			a.table.join = func(into *Row, other Row) bool { any(into).(Merger[Row]).Merge(other); return true }
+		}
+	}
+	return err
+}
+
+// migration is the table's way to a row type's Migrate, or nil.
+func migration[Row any]() func(string, []byte, *Row) error {
+	if _, ok := any(new(Row)).(Migrator); !ok {
+		return nil
+	}
+	return func(schema string, old []byte, into *Row) error { return any(into).(Migrator).Migrate(schema, old) }
+}
+
+func (a *aligned[K, In, Row]) Push(ctx context.Context, b shardlake.Batch[In]) (err error) {
 	defer a.catch(b.Origins, b.Records, &err)
 	for i := range b.Rows {
 		a.at = i
-		s, r := a.w.Span(b.Origins[i].Time), b.From(i)
-		if a.w.Closed(s, r.Watermark) {
-			if err := settle(ctx, &a.guard, b, i, shardlake.Reject(shardlake.ErrLate)); err != nil {
-				return err
-			}
-			continue
+		if err := a.row(ctx, b, i); err != nil {
+			return err
 		}
-		a.fold(a.row(s, a.key(b.Rows[i])), b.Rows[i])
 	}
-	if n := len(b.Records); n > 0 {
-		a.last = b.Records[n-1]
-		a.last.Data = nil
-		a.last.Key = strings.Clone(strings.ToValidUTF8(a.last.Key, "\uFFFD")) // a stranger's key must not spoil the snapshot
-		a.last.Pos.Seq = strings.Clone(a.last.Pos.Seq)
-	}
+	a.last = newest(a.last, b.Records)
 	return nil
 }
 
-func (a *aggregate[K, In, Row]) row(s window.Span, k K) *Row {
-	p := a.recent
-	if p == nil || p.Span != s {
-		p = a.index[s]
-		if p == nil {
-			p = &pane[K, Row]{Span: s, at: map[K]int{}}
-			a.index[s], a.open = p, append(a.open, p)
+// row folds a row into each span that it belongs to. If one of them is closed, it is
+// late, though it may be counted in others.
+func (a *aligned[K, In, Row]) row(ctx context.Context, b shardlake.Batch[In], i int) error {
+	t, r := b.Origins[i].Time, b.From(i)
+	k := a.key(b.Rows[i])
+	spans, missed := 0, 0
+	for s, ok := a.w.Span(t), true; ok; s, ok = a.w.Before(s, t) {
+		spans++
+		if a.w.Closed(s, r.Watermark) {
+			missed++
+		} else if err := a.add(s, k, b.Rows[i], r); err != nil {
+			return err
 		}
-		a.recent = p
 	}
-	i, ok := p.at[k]
-	if !ok {
-		k = a.own(k)
+	switch {
+	case missed == 0:
+		return nil
+	case missed == spans:
+		return settle(ctx, &a.guard, b, i, shardlake.Reject(shardlake.ErrLate))
+	}
+	return settle(ctx, &a.guard, b, i, shardlake.Reject(fmt.Errorf("%w: %d of its %d", shardlake.ErrLate, missed, spans)))
+}
+
+func (a *aligned[K, In, Row]) add(s window.Span, k K, v In, r *shardlake.Record) error {
+	pane, at := a.w.Pane(s, r.Watermark)
+	s.Pane = pane
+	key := slot[K]{Start: s.Start, End: s.End, Pane: int32(pane), Key: k}
+	c := a.get(key)
+	if c == nil {
 		row := a.seed(k, s) // before anything changes: it may panic
-		i, p.at[k] = len(p.Rows), len(p.Rows)
-		p.Keys, p.Rows = append(p.Keys, k), append(p.Rows, row)
-		a.rows++
+		c = a.table.add(key, row, r)
+		a.wakeAt(c, at)
+	} else if err := a.under(k, c.part, r); err != nil {
+		return err
 	}
-	return &p.Rows[i]
+	a.touch(c)
+	a.fold(&c.val, v)
+	return nil
 }
 
 // Mark fires what the watermark closed, oldest first, then passes the mark on
-// held back by the grace: until then this stage may still emit rows that old.
-func (a *aggregate[K, In, Row]) Mark(ctx context.Context, m shardlake.Mark) error {
-	slices.SortStableFunc(a.open, func(p, q *pane[K, Row]) int { return cmp.Compare(p.Span.End, q.Span.End) })
-	for len(a.open) > 0 && a.w.Closed(a.open[0].Span, m.Watermark) {
-		p := a.open[0]
-		rec := a.last
-		rec.Watermark = p.Span.End - 1 // as if fired the instant it closed
-		a.open, a.recent = a.open[1:], nil
-		delete(a.index, p.Span)
-		a.rows -= int64(len(p.Rows))
-		o := slices.Repeat([]shardlake.Origin{{Time: p.Span.End - 1}}, len(p.Rows))
-		if err := a.next.Push(ctx, shardlake.Batch[Row]{Rows: p.Rows, Origins: o, Records: []shardlake.Record{rec}}); err != nil {
+// held back by the lateness: until then this stage may still emit rows that old.
+func (a *aligned[K, In, Row]) Mark(ctx context.Context, m shardlake.Mark) (err error) {
+	for c := a.due(m.Watermark); c != nil; c = a.due(m.Watermark) {
+		s := c.key.span()
+		row := c.val
+		a.remove(c)
+		if err := a.close(&row, s); err != nil {
 			return err
 		}
+		// As if it had come out the instant that its window closed: whatever counts it by
+		// its time is not closed then.
+		if err := a.out.add(ctx, a.next, row, s.End-1, c.origin(a.last, s.End-1)); err != nil {
+			return err
+		}
+	}
+	if err := a.out.flush(ctx, a.next); err != nil {
+		return err
 	}
 	m.Watermark = m.Watermark.Sub(a.w.Lateness())
 	return a.next.Mark(ctx, m)
 }
 
-// Bytes estimates what the open windows hold, without what rows point to.
-func (a *aggregate[K, In, Row]) Bytes() int64 {
-	var k K
-	var row Row
-	return a.rows * int64(2*unsafe.Sizeof(k)+unsafe.Sizeof(row)+48)
+// close is finish, with a panic as an error.
+func (a *aggregating[K, In, Row]) close(row *Row, s window.Span) (err error) {
+	defer a.catch(nil, nil, &err)
+	finish(row, s)
+	return nil
+}
+
+// emission gathers rows that a stage gives out by itself into batches.
+type emission[Row any] struct{ b shardlake.Batch[Row] }
+
+func (e *emission[Row]) add(ctx context.Context, next shardlake.Emit[Row], row Row, at shardlake.Instant, r shardlake.Record) error {
+	e.b.Origins = append(e.b.Origins, shardlake.Origin{Time: at, Record: int32(len(e.b.Records))})
+	e.b.Rows, e.b.Records = append(e.b.Rows, row), append(e.b.Records, r)
+	if len(e.b.Rows) < flatRows {
+		return nil
+	}
+	return e.flush(ctx, next)
+}
+
+// flush pushes what there is. The batch is given away: a stage behind may keep its
+// records.
+func (e *emission[Row]) flush(ctx context.Context, next shardlake.Emit[Row]) error {
+	if len(e.b.Rows) == 0 {
+		return nil
+	}
+	b := e.b
+	e.b = shardlake.Batch[Row]{}
+	return next.Push(ctx, b)
+}
+
+// rowName is how a state of rows is called.
+func rowName[Row any]() string {
+	t := reflect.TypeFor[Row]()
+	return cmp.Or(t.Name(), t.String())
 }

@@ -2,7 +2,8 @@ package stage_test
 
 import (
 	"context"
-	"encoding/json"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -20,7 +21,7 @@ func by[K comparable, Row any](key K, row Row) stage.Stage[int, Row] {
 }
 
 // kept opens a lane, gives it a row and returns its state.
-func kept[A, B any](t *testing.T, st stage.Stage[A, B], rows ...A) map[string][]byte {
+func kept[A, B any](t *testing.T, st stage.Stage[A, B], rows ...A) shardlake.Kept {
 	t.Helper()
 	l := open(t, st, nil)
 	check(t, l.Push(at(0), rows...), nil)
@@ -127,8 +128,8 @@ type renamedInner inner
 
 func TestChangedShapeIsRefusedWithRemedy(t *testing.T) {
 	for name, c := range map[string]struct {
-		state map[string][]byte
-		next  func(map[string][]byte) error
+		state shardlake.Kept
+		next  func(shardlake.Kept) error
 	}{
 		"field":  {kept(t, stage.Named("s", by("k", inner{})), 1), reopen(stage.Named("s", by("k", struct{ N float64 }{})))},
 		"key":    {kept(t, stage.Named("s", by("k", inner{})), 1), reopen(stage.Named("s", by(1, inner{})))},
@@ -145,14 +146,14 @@ func TestChangedShapeIsRefusedWithRemedy(t *testing.T) {
 	// A renamed type of the same shape fits, at any depth.
 	check(t, reopen(stage.Named("s", by("k", []renamedInner{})))(kept(t, stage.Named("s", by("k", []inner{})), 1)), nil)
 	for _, bad := range []string{`{}`, `nonsense`, `{"Schema":"x"}`} {
-		if err := reopen(by("k", inner{}))(map[string][]byte{"aggregate inner": []byte(bad)}); err == nil {
+		if err := reopen(by("k", inner{}))(shardlake.Kept{"aggregate inner\x001": []byte(bad)}); err == nil {
 			t.Errorf("%s is taken for a state", bad)
 		}
 	}
 }
 
-func reopen[A, B any](st stage.Stage[A, B]) func(map[string][]byte) error {
-	return func(state map[string][]byte) error {
+func reopen[A, B any](st stage.Stage[A, B]) func(shardlake.Kept) error {
+	return func(state shardlake.Kept) error {
 		l, err := stagetest.Open(st, state)
 		if err == nil {
 			l.Close()
@@ -174,8 +175,16 @@ func (s *total) Push(ctx context.Context, b shardlake.Batch[int]) error {
 	}
 	return s.Emit.Push(ctx, b)
 }
-func (s *total) Snapshot() ([]byte, error) { return json.Marshal(s.Sum) }
-func (s *total) Restore(b []byte) error    { return json.Unmarshal(b, &s.Sum) }
+func (s *total) Schema() string { return "a number" }
+func (s *total) Bytes() int64   { return 8 }
+func (s *total) Snapshot(_ bool, put func(shardlake.Entry)) error {
+	put(shardlake.Entry{Key: []byte("sum"), Value: strconv.AppendInt(nil, int64(s.Sum), 10)})
+	return nil
+}
+func (s *total) Restore(_ string, e shardlake.Entry, _ bool) (err error) {
+	s.Sum, err = strconv.Atoi(string(e.Value))
+	return err
+}
 func sum(env *shardlake.Env, next shardlake.Emit[int]) (shardlake.Emit[int], error) {
 	s := &total{Emit: next}
 	return s, env.Keep("total", s)
@@ -187,10 +196,20 @@ func TestStateFollowsTheNameNotThePlace(t *testing.T) {
 	}
 	a, b, twice := stage.Named("a", sum), stage.Named("b", sum), stage.Map(func(n int) int { return 2 * n })
 	state := kept(t, a.Then(twice).Then(b), 1, 2)
-	check(t, string(state["a"])+" "+string(state["b"]), "3 8")
+	check(t, names(state), []string{"a", "b"})
 	l := open(t, b.Then(twice).Then(a), state) // deployed in another order
 	check(t, l.Push(at(0), 0), nil)
 	check(t, l.Rows, []int{16 + 3})
 	nested := kept(t, stage.Named("out", stage.Named("in", sum)), 5)
-	check(t, string(nested["out/in"]), "5")
+	check(t, names(nested), []string{"out/in"})
+}
+
+// names are those of the states that are kept.
+func names(kept shardlake.Kept) (all []string) {
+	for key := range kept {
+		name, _, _ := strings.Cut(key, "\x00")
+		all = append(all, name)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
 }

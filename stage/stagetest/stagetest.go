@@ -4,6 +4,7 @@ package stagetest
 
 import (
 	"context"
+	"maps"
 	"strconv"
 	"time"
 
@@ -36,14 +37,15 @@ type Lane[In, Out any] struct {
 	Dead  []shardlake.DeadLetter
 	in    shardlake.Emit[In]
 	env   *shardlake.Env
+	kept  shardlake.Kept
 	seq   int
 	high  shardlake.Instant
 }
 
 // Open opens st in a lane "test" with the state of an earlier Snapshot, or nil.
 // The caller closes the lane.
-func Open[In, Out any](st stage.Stage[In, Out], state map[string][]byte) (*Lane[In, Out], error) {
-	l := &Lane[In, Out]{high: shardlake.Never}
+func Open[In, Out any](st stage.Stage[In, Out], state shardlake.Kept) (*Lane[In, Out], error) {
+	l := &Lane[In, Out]{high: shardlake.Never, kept: state}
 	l.env = shardlake.NewEnv(context.Background(), shardlake.Host{Source: "test", Lane: "test", State: state,
 		Dead: func(_ context.Context, _ *shardlake.Record, d shardlake.DeadLetter) error {
 			l.Dead = append(l.Dead, d)
@@ -58,7 +60,8 @@ func Open[In, Out any](st stage.Stage[In, Out], state map[string][]byte) (*Lane[
 	return l, nil
 }
 
-// Push gives rows that happened at t, as one batch, at positions 1, 2, 3, ...
+// Push gives rows that happened at t, as one batch, at positions 1, 2, 3, ..., all
+// under one partition key.
 func (l *Lane[In, Out]) Push(t time.Time, rows ...In) error {
 	if len(rows) == 0 {
 		return nil
@@ -68,7 +71,7 @@ func (l *Lane[In, Out]) Push(t time.Time, rows ...In) error {
 	for i := range rows {
 		l.seq++
 		seq := strconv.Itoa(l.seq)
-		b.Records = append(b.Records, shardlake.Record{Pos: shardlake.Position{Seq: seq}, Key: seq, Data: []byte(seq), Watermark: l.high})
+		b.Records = append(b.Records, shardlake.Record{Pos: shardlake.Position{Seq: seq}, Data: []byte(seq), Watermark: l.high})
 		b.Origins = append(b.Origins, shardlake.Origin{Time: shardlake.At(t), Record: int32(i)})
 	}
 	return l.in.Push(context.Background(), b)
@@ -77,8 +80,20 @@ func (l *Lane[In, Out]) Push(t time.Time, rows ...In) error {
 // Mark gives a mark.
 func (l *Lane[In, Out]) Mark(m shardlake.Mark) error { return l.in.Mark(context.Background(), m) }
 
-// Snapshot takes the state, for Open.
-func (l *Lane[In, Out]) Snapshot() (map[string][]byte, error) { return l.env.Snapshot() }
+// Snapshot takes the state, for Open, as a commit would hold it.
+func (l *Lane[In, Out]) Snapshot() (shardlake.Kept, error) {
+	next, err := l.env.Snapshot()
+	if err != nil {
+		return nil, err
+	}
+	for k, b := range next {
+		if b == nil {
+			next[k] = l.kept[k] // it has not changed
+		}
+	}
+	l.kept = maps.Clone(next)
+	return next, nil
+}
 
 // Close ends the stage's goroutines and waits for them.
 func (l *Lane[In, Out]) Close() { l.env.Close() }

@@ -7,58 +7,11 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
-
-	"github.com/shardlake/shardlake"
-	"github.com/shardlake/shardlake/stage/window"
 )
-
-type snapshot[K comparable, Row any] struct {
-	Schema string
-	Last   shardlake.Record
-	Open   []*pane[K, Row]
-}
 
 // exact makes JSON keep the difference between nil and empty, and durations. A
 // string that is not UTF-8 is an error, not a changed key.
 var exact = json.JoinOptions(json.FormatNilSliceAsNull(true), json.FormatNilMapAsNull(true), jsonv1.FormatDurationAsNano(true))
-
-// Snapshot makes it a shardlake.State, with Restore.
-func (a *aggregate[K, In, Row]) Snapshot() ([]byte, error) {
-	return json.Marshal(snapshot[K, Row]{a.schema, a.last, a.open}, exact)
-}
-
-// Restore refuses a state of another shape before it touches anything.
-func (a *aggregate[K, In, Row]) Restore(data []byte) error {
-	var head struct{ Schema string }
-	if err := json.Unmarshal(data, &head); err != nil {
-		return err
-	}
-	if head.Schema != a.schema {
-		return a.env.Fail(a.name, shardlake.Position{}, fmt.Errorf("the kept windows are %q, this program wants %q", head.Schema, a.schema),
-			"let the old program close its windows, or give the stage a new name with stage.Named")
-	}
-	var s snapshot[K, Row]
-	if err := json.Unmarshal(data, &s, exact); err != nil {
-		return err
-	}
-	a.open, a.last, a.rows, a.recent = s.Open, s.Last, 0, nil
-	a.index = map[window.Span]*pane[K, Row]{}
-	for _, p := range a.open {
-		if p == nil {
-			return fmt.Errorf("a window is null")
-		}
-		if len(p.Keys) != len(p.Rows) {
-			return fmt.Errorf("window %v has %d keys and %d rows", p.Span, len(p.Keys), len(p.Rows))
-		}
-		p.at = make(map[K]int, len(p.Keys))
-		for i, k := range p.Keys {
-			p.at[k] = i
-		}
-		a.index[p.Span] = p
-		a.rows += int64(len(p.Rows))
-	}
-	return nil
-}
 
 // shape tells what a type is made of, all the way down, and not how it is called:
 // a renamed row type fits its old state, a changed one does not.
