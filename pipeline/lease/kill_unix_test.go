@@ -4,13 +4,18 @@ package lease_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"iter"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -79,7 +84,8 @@ func TestFileLockIsNotInherited(t *testing.T) {
 }
 
 // commitForEver commits, with a state that follows from the number and is long
-// enough to be torn, and says so after each commit and each clear.
+// enough to be torn, and says so after each commit and each clear. The segments of
+// the last commits are carried over.
 func commitForEver(dir string) error {
 	f, err := lease.OpenFile(dir)
 	if err != nil {
@@ -100,7 +106,11 @@ func commitForEver(dir string) error {
 	fmt.Printf("%d %d %d\n", r.Number, r.Fence, len(r.Pending))
 	for {
 		r = after(r)
-		r.State["fold"] = state(r.Number)
+		r.State = map[string][]byte{}
+		for n := range carriedAt(r.Number) {
+			r.State[fmt.Sprint(n)] = nil
+		}
+		r.State[fmt.Sprint(r.Number)] = state(r.Number)
 		if err := f.Commit(ctx, r); err != nil {
 			return err
 		}
@@ -112,7 +122,22 @@ func commitForEver(dir string) error {
 	}
 }
 
+// carriedAt are the commits whose segments commit n carries over: up to five, and
+// none at all now and then.
+func carriedAt(n uint64) iter.Seq[uint64] {
+	return func(yield func(uint64) bool) {
+		for m := n - n%6; m < n; m++ {
+			if m > 0 && !yield(m) {
+				return
+			}
+		}
+	}
+}
+
 func state(n uint64) []byte {
+	if n%3 == 0 {
+		return fmt.Appendf(nil, "small %d", n) // lies in the row
+	}
 	return []byte(strings.Repeat(strconv.FormatUint(n, 10)+",", 5000+int(n*7919%5000)))
 }
 
@@ -161,14 +186,56 @@ func TestFileKilled(t *testing.T) {
 		if r.Number == number && pending == 0 && len(r.Pending) != 0 {
 			t.Fatalf("round %d: a cleared list is back", round)
 		}
-		if want := strconv.FormatUint(r.Number*10, 10); r.Number > 0 && (r.Pos.Seq != want || string(r.State["fold"]) != string(state(r.Number))) {
-			t.Fatalf("round %d: row %d is a mixture: position %v, %d bytes of state", round, r.Number, r.Pos, len(r.State["fold"]))
+		if want := strconv.FormatUint(r.Number*10, 10); r.Number > 0 && r.Pos.Seq != want {
+			t.Fatalf("round %d: row %d is a mixture: position %v", round, r.Number, r.Pos)
 		}
+		wantStates(t, r.Number, r.State)
+		if r.Prev != nil {
+			wantStates(t, r.Number-1, r.Prev.State)
+		}
+		wantFiles(t, dir, r)
 		number = r.Number
 		check(t, f.Close())
 	}
 	if number == 0 {
 		t.Error("nothing was committed")
+	}
+}
+
+// wantStates wants the segments of commit n, whole.
+func wantStates(t *testing.T, n uint64, got map[string][]byte) {
+	t.Helper()
+	want := map[string][]byte{}
+	if n > 0 {
+		want[fmt.Sprint(n)] = state(n)
+		for m := range carriedAt(n) {
+			want[fmt.Sprint(m)] = state(m)
+		}
+	}
+	if !maps.EqualFunc(got, want, bytes.Equal) {
+		t.Fatalf("commit %d has the segments %q, want %q whole", n, slices.Sorted(maps.Keys(got)), slices.Sorted(maps.Keys(want)))
+	}
+}
+
+// wantFiles wants the files of segments to be those that the row names.
+func wantFiles(t *testing.T, dir string, r lease.Row) {
+	t.Helper()
+	large := map[string]bool{}
+	all := []map[string][]byte{r.State}
+	if r.Prev != nil {
+		all = append(all, r.Prev.State)
+	}
+	for _, state := range all {
+		for n, b := range state {
+			if len(b) > 4<<10 {
+				large[n] = true
+			}
+		}
+	}
+	files, err := filepath.Glob(filepath.Join(dir, "*.seg"))
+	check(t, err)
+	if len(files) != len(large) {
+		t.Fatalf("after commit %d there are the files %q for %d large segments", r.Number, files, len(large))
 	}
 }
 

@@ -214,6 +214,7 @@ func (s restless) Renew(ctx context.Context, r lease.Row) (lease.Row, error) {
 	return s.Acquire(ctx, now, r.Owner, lease.NewID())
 }
 
+// sideState is what lanes know, kept elsewhere than in their rows.
 type sideState struct {
 	mu     sync.Mutex
 	states map[string]map[string][]byte
@@ -226,7 +227,18 @@ type stateApart struct {
 
 func (s *stateApart) Commit(ctx context.Context, next lease.Row) error {
 	s.side.mu.Lock()
-	s.side.states[next.Lane] = maps.Clone(next.State)
+	before, state := s.side.states[next.Lane], maps.Clone(next.State)
+	for k, b := range state {
+		if b != nil {
+			continue
+		}
+		if carried, ok := before[k]; ok {
+			state[k] = carried
+		} else {
+			delete(state, k)
+		}
+	}
+	s.side.states[next.Lane] = state
 	s.side.mu.Unlock()
 	return s.Store.Commit(ctx, next)
 }
@@ -236,12 +248,19 @@ func (s *stateApart) Acquire(ctx context.Context, seen lease.Row, owner, token s
 	s.side.mu.Lock()
 	defer s.side.mu.Unlock()
 	if st, ok := s.side.states[seen.Lane]; ok {
-		r.State = maps.Clone(st)
-		for k, b := range r.State {
-			r.State[k] = bytes.Clone(b)
-		}
+		r.State = deepCopy(st)
+	} else if err == nil {
+		s.side.states[seen.Lane] = deepCopy(r.State)
 	}
 	return r, err
+}
+
+func deepCopy(state map[string][]byte) map[string][]byte {
+	state = maps.Clone(state)
+	for k, b := range state {
+		state[k] = bytes.Clone(b)
+	}
+	return state
 }
 
 // clearAny ignores whose list is meant.

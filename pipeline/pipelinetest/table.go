@@ -134,7 +134,8 @@ func numbers(r lease.Row) string {
 	return "c" + strconv.FormatUint(r.Number, 10) + " f" + strconv.FormatUint(r.Fence, 10)
 }
 
-// copyRow keeps a request as it was sent, however late it arrives.
+// copyRow keeps a request as it was sent, however late it arrives. Entries of State
+// that are nil stay nil: they are carried over from the row as it is then.
 func copyRow(r lease.Row) lease.Row {
 	r.Pending = slices.Clone(r.Pending)
 	for i := range r.Pending {
@@ -142,7 +143,7 @@ func copyRow(r lease.Row) lease.Row {
 	}
 	r.State = maps.Clone(r.State)
 	for k, b := range r.State {
-		r.State[k] = bytes.Clone(b)
+		r.State[k] = bytes.Clone(b) // nil of nil
 	}
 	return r
 }
