@@ -13,21 +13,24 @@ import (
 type dictionary struct {
 	seed  maphash.Seed
 	mix   uint64
-	slots []uint32 // number + 1; a power of two, at most half full
+	slots []slot // a power of two, at most half full
 
 	numbers []uint64 // of a dictionary of numbers
 
-	hashes []uint32 // of a dictionary of byte strings
-	ends   []uint32
-	arena  []byte
+	ends  []uint32 // of a dictionary of byte strings
+	arena []byte
 
 	seen []int32 // page in which a value was last seen, for bounds
 }
 
+// slot has 32 bits of a hash above the number + 1 of the value, or is 0: other values are
+// passed over, and the table grows, without a look at them.
+type slot uint64
+
 const firstSlots = 256
 
 func newDictionary() *dictionary {
-	d := &dictionary{seed: maphash.MakeSeed(), slots: make([]uint32, firstSlots)}
+	d := &dictionary{seed: maphash.MakeSeed(), slots: make([]slot, firstSlots)}
 	d.mix = maphash.String(d.seed, "")
 	return d
 }
@@ -39,13 +42,13 @@ func (d *dictionary) number(v uint64) int32 {
 	mask := uint32(len(d.slots) - 1)
 	h := d.hash(v)
 	for at := h & mask; ; at = (at + 1) & mask {
-		n := d.slots[at]
-		if n == 0 {
+		s := d.slots[at]
+		if s == 0 {
 			d.numbers = append(room(d.numbers, 1), v)
-			return d.enter(at)
+			return d.enter(at, h)
 		}
-		if d.numbers[n-1] == v {
-			return int32(n - 1)
+		if uint32(s>>32) == h && d.numbers[uint32(s)-1] == v {
+			return int32(uint32(s) - 1)
 		}
 	}
 }
@@ -60,15 +63,14 @@ func (d *dictionary) bytes(v []byte) int32 {
 	mask := uint32(len(d.slots) - 1)
 	h := uint32(maphash.Bytes(d.seed, v))
 	for at := h & mask; ; at = (at + 1) & mask {
-		n := d.slots[at]
-		if n == 0 {
+		s := d.slots[at]
+		if s == 0 {
 			d.arena = append(room(d.arena, len(v)), v...)
 			d.ends = append(room(d.ends, 1), uint32(len(d.arena)))
-			d.hashes = append(room(d.hashes, 1), h)
-			return d.enter(at)
+			return d.enter(at, h)
 		}
-		if d.hashes[n-1] == h && string(d.value(int32(n-1))) == string(v) {
-			return int32(n - 1)
+		if uint32(s>>32) == h && string(d.value(int32(uint32(s)-1))) == string(v) {
+			return int32(uint32(s) - 1)
 		}
 	}
 }
@@ -83,10 +85,10 @@ func (d *dictionary) value(n int32) []byte {
 }
 
 // enter gives the value just appended a slot.
-func (d *dictionary) enter(at uint32) int32 {
+func (d *dictionary) enter(at, hash uint32) int32 {
 	d.seen = append(room(d.seen, 1), -1)
 	n := len(d.seen)
-	d.slots[at] = uint32(n)
+	d.slots[at] = slot(hash)<<32 | slot(n)
 	if 2*n > len(d.slots) {
 		d.grow()
 	}
@@ -99,20 +101,18 @@ func (d *dictionary) grow() {
 	if len(d.slots) >= 16<<10 {
 		by = 2
 	}
-	d.slots = make([]uint32, by*len(d.slots))
+	old := d.slots
+	d.slots = make([]slot, by*len(old))
 	mask := uint32(len(d.slots) - 1)
-	for i := range d.seen {
-		var h uint32
-		if len(d.numbers) > 0 {
-			h = d.hash(d.numbers[i])
-		} else {
-			h = d.hashes[i]
+	for _, s := range old {
+		if s == 0 {
+			continue
 		}
-		at := h & mask
+		at := uint32(s>>32) & mask
 		for d.slots[at] != 0 {
 			at = (at + 1) & mask
 		}
-		d.slots[at] = uint32(i + 1)
+		d.slots[at] = s
 	}
 }
 
@@ -157,20 +157,20 @@ func (d *dictionary) plainSize(size int) int {
 
 // held is the memory with its reserves.
 func (d *dictionary) held() int {
-	return cap(d.arena) + 8*cap(d.numbers) + 4*(cap(d.seen)+cap(d.hashes)+cap(d.ends)+cap(d.slots))
+	return cap(d.arena) + 8*cap(d.numbers) + 4*(cap(d.seen)+cap(d.ends)) + 8*cap(d.slots)
 }
 
 // memory is what the dictionary holds in bytes.
 func (d *dictionary) memory() int {
-	return len(d.arena) + 8*len(d.numbers) + 12*len(d.seen) + 4*len(d.slots)
+	return len(d.arena) + 8*len(d.numbers) + 8*len(d.seen) + 8*len(d.slots)
 }
 
 // reset forgets all values, and memory beyond what small dictionaries need.
 func (d *dictionary) reset() {
-	if len(d.slots) > 1<<16 || cap(d.arena) > 1<<20 {
-		*d = dictionary{seed: d.seed, mix: d.mix, slots: make([]uint32, firstSlots)}
+	if len(d.slots) > 1<<15 || cap(d.arena) > 1<<20 {
+		*d = dictionary{seed: d.seed, mix: d.mix, slots: make([]slot, firstSlots)}
 		return
 	}
 	clear(d.slots)
-	d.numbers, d.hashes, d.ends, d.arena, d.seen = d.numbers[:0], d.hashes[:0], d.ends[:0], d.arena[:0], d.seen[:0]
+	d.numbers, d.ends, d.arena, d.seen = d.numbers[:0], d.ends[:0], d.arena[:0], d.seen[:0]
 }

@@ -14,15 +14,18 @@ import (
 // turn repeat only after the last of them. So when the chunk's first page ends
 // plain, its distinct values are counted, roughly, by a cheap pass in cache, and
 // if a dictionary seems to pay the page gets one after all. Nothing of this depends
-// on earlier files.
+// on earlier files, so that equal rows make equal files, and data that change need no
+// probing.
 
 const (
 	// firstJudged is the number of values from which on repeats say something.
 	firstJudged = stepRows
-	// rareValues is how many equally likely values repeat rarely enough for no
-	// dictionary. By the birthday problem, n of them have n*n/2/rareValues repeats
-	// while n is small. In the end half of all must be repeats.
-	rareValues = 32 << 10
+	// rareValues is how many equally likely values repeat so rarely that the
+	// dictionary is given up for now. By the birthday problem, n of them have
+	// n*n/2/rareValues repeats while n is small; from n = rareValues on half must be
+	// repeats. Some columns come back to the dictionary at the end of their first
+	// page. That costs little: what had been hashed till then is hashed now.
+	rareValues = 4 << 10
 )
 
 // rare tells whether the chunk's values repeat too rarely for a dictionary.

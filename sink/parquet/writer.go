@@ -55,13 +55,13 @@ type writer struct {
 // field is a top-level column and what takes it apart.
 type field struct {
 	offset uintptr
-	write  writeFunc
+	node
 }
 
 func newWriter(p *plan) *writer {
 	w := &writer{plan: p, weigh: p.schema.Weigh()}
 	for _, f := range p.schema.Root.Fields {
-		w.fields = append(w.fields, field{f.Offset, w.node(f, place{path: []string{f.Name}}).write})
+		w.fields = append(w.fields, field{f.Offset, w.node(f, place{path: []string{f.Name}})})
 	}
 	return w
 }
@@ -92,6 +92,10 @@ func (w *writer) rows(base unsafe.Pointer, n int, size uintptr) error {
 		k := w.stride(base, n, size)
 		for i := range w.fields {
 			f, p := &w.fields[i], unsafe.Add(base, w.fields[i].offset)
+			if f.run != nil {
+				f.run(p, k, size)
+				continue
+			}
 			for j := range k {
 				f.write(unsafe.Add(p, uintptr(j)*size), 0, 0)
 			}
