@@ -58,13 +58,14 @@ func (e *Env) Keep(els string, s State) error {
 	return nil
 }
 
-// Orphans lists restored states that no stage claimed, sorted.
-func (e *Env) Orphans() (names []string) {
+// Orphans lists restored states that no stage claimed, sorted. It fails if what the
+// last commit holds cannot be read.
+func (e *Env) Orphans() (names []string, err error) {
 	for name := range e.l.chains {
 		names = append(names, name)
 	}
 	slices.Sort(names)
-	return names
+	return names, e.l.broken
 }
 
 // Snapshot takes what has changed in all kept states. The lane calls it after a

@@ -73,7 +73,7 @@ func chains(kept Kept) (map[string][]segment, error) {
 		}
 		n, err := strconv.Atoi(number)
 		if err != nil {
-			return nil, fmt.Errorf("kept state %q: its number is damaged", key)
+			return nil, fmt.Errorf("kept state %q has no number: this version did not write it", key)
 		}
 		s, err := openSegment(b)
 		if err != nil {

@@ -59,9 +59,11 @@ func (l *lane[T]) adopt(ctx context.Context) (bool, error) {
 		}
 		parents = append(parents, shardlake.Parent{State: parent.State, Range: parent.Range})
 	}
-	var err error
-	if l.row.State, err = shardlake.Divide(parents, l.Range); err != nil {
-		return false, l.fail("adopt", err, "")
+	if len(parents) > 0 {
+		var err error
+		if l.row.State, err = shardlake.Divide(parents, l.Range); err != nil {
+			return false, l.fail("adopt", err, "")
+		}
 	}
 	l.row.Watermark = l.high
 	l.lower()
@@ -69,9 +71,22 @@ func (l *lane[T]) adopt(ctx context.Context) (bool, error) {
 }
 
 // bequeath makes sure that each lane that goes on where this one ends has a row,
-// and notes them all for the last commit.
-func (l *lane[T]) bequeath(ctx context.Context, children []string) error {
+// and notes them all for the last commit. shut says that the shard was closed, and
+// not that the input is at its end.
+func (l *lane[T]) bequeath(ctx context.Context, children []string, shut bool) error {
 	heirs := slices.Compact(slices.Sorted(slices.Values(slices.Concat(children, l.heirs))))
+	if shut && len(heirs) == 0 {
+		// The source does not say; the stream may.
+		listing, err := l.src.Lanes(ctx)
+		if err != nil {
+			return l.fail("children", err, "")
+		}
+		for _, other := range listing.Lanes {
+			if slices.Contains(other.Parents, l.ID) {
+				heirs = append(heirs, other.ID)
+			}
+		}
+	}
 	if len(heirs) > 0 {
 		if err := l.run.bequeath(ctx, l.root, heirs); err != nil {
 			return l.fail("children", err, "")

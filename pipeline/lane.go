@@ -147,7 +147,11 @@ func (l *lane[T]) live(ctx context.Context) error {
 	if err := l.open(ctx); err != nil {
 		return err
 	}
-	if keys := l.env.Orphans(); len(keys) > 0 {
+	keys, err := l.env.Orphans()
+	if err != nil {
+		return l.fail("resume", err, "restore the lease row from a copy, or give up what is kept with Place")
+	}
+	if len(keys) > 0 {
 		return l.fail("resume", fmt.Errorf("no stage claims the kept state %q", keys),
 			"give the stage its old name with stage.Named, or start under another Application")
 	}
@@ -298,7 +302,7 @@ func (l *lane[T]) receive(ctx context.Context, c fetched) (ended bool, err error
 	case err != nil:
 		return false, err
 	case errors.Is(c.err, io.EOF), errors.Is(c.err, source.ErrShardEnd):
-		if err := l.bequeath(ctx, c.Children); err != nil {
+		if err := l.bequeath(ctx, c.Children, errors.Is(c.err, source.ErrShardEnd)); err != nil {
 			return false, err
 		}
 		return true, l.finish(ctx, l.ending())

@@ -2,7 +2,9 @@ package pipeline_test
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
+	"hash/crc32"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -14,20 +16,47 @@ import (
 	"github.com/shardlake/shardlake/sink"
 	"github.com/shardlake/shardlake/sink/sinktest"
 	"github.com/shardlake/shardlake/source"
+	"github.com/shardlake/shardlake/stage"
 )
 
-// State that no stage claims stops the lane: it is not dropped in silence.
+// State that no stage claims stops the lane: it is not dropped in silence. So does one
+// that is damaged, or of another version.
 func TestOrphanedState(t *testing.T) {
-	store := new(lease.Memory)
-	if err := store.Create(t.Context(), lease.Row{Lane: "values-0", Source: "values", Begin: shardlake.Never, State: map[string][]byte{"aggregate Old": []byte(`{}`)}}); err != nil {
+	run := func(store lease.Store, build func(pipeline.Stream[int])) error {
+		p := pipeline.New(pipeline.Config{Leases: store})
+		build(p.Read(source.Values(1)))
+		return p.Run(t.Context())
+	}
+	keep := stage.Keyed(func(n int) int { return n }, func(c *stage.Cell[int, int, int], n int) error { c.Emit(n); return nil }, nil)
+	none := func(s pipeline.Stream[int]) { s.Into(sink.Discard[int]{}) }
+	first := new(lease.Memory)
+	if err := run(first, func(s pipeline.Stream[int]) { s.Via(stage.Named("old", keep)).Into(sink.Discard[int]{}) }); err != nil {
 		t.Fatal(err)
 	}
-	p := pipeline.New(pipeline.Config{Leases: store})
-	p.Read(source.Values(1)).Into(sink.Discard[int]{})
-	if err := p.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "aggregate Old") {
-		t.Error(err)
+	row, err := first.Get(t.Context(), "values-0")
+	if err != nil || len(row.State) == 0 {
+		t.Fatal(row, err)
+	}
+	for key, state := range row.State {
+		for name, kept := range map[string]map[string][]byte{
+			"old":            {key: state},
+			"damaged":        {key: state[:len(state)-1]},
+			"has no number":  {"old": state},
+			"is of version ": {key: endSegment(append([]byte{9}, state[1:len(state)-4]...))},
+		} {
+			store := new(lease.Memory)
+			if err := store.Create(t.Context(), lease.Row{Lane: "values-0", Source: "values", Begin: shardlake.Never, State: kept}); err != nil {
+				t.Fatal(err)
+			}
+			if err := run(store, none); err == nil || !strings.Contains(err.Error(), name) {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
 	}
 }
+
+// endSegment adds the checksum that a segment ends with.
+func endSegment(b []byte) []byte { return binary.LittleEndian.AppendUint32(b, crc32.ChecksumIEEE(b)) }
 
 // A pending upload whose sink has left the program is published by any store of
 // its kind; without one the lane says so.

@@ -13,8 +13,9 @@ import (
 
 // ErrShardEnd is what a Fetcher returns, with the last records or without, when
 // a shard is closed and read to its end. The lane commits the end; only then are
-// the lanes that name it as a parent started. Windows that are still open are
-// closed, since the shard's keys go on in other lanes.
+// the lanes that name it as a parent started. What its stages keep, open windows
+// too, goes on in those, each key in the lane whose range takes it; if there are none,
+// windows are closed.
 var ErrShardEnd = errors.New("the shard is closed and read to its end")
 
 // Source lists lanes, fetches raw records and decodes them. Fetching and
