@@ -50,6 +50,44 @@ func ExampleStore() {
 	// worker-1: the lane belongs to another owner
 }
 
+// A commit names what it carries over, and gives only what is new.
+func ExampleStore_segments() {
+	ctx := context.Background()
+	var s lease.Store = new(lease.Memory)
+	if err := s.Create(ctx, lease.Row{Lane: "shardId-000000000000"}); err != nil {
+		log.Fatal(err)
+	}
+	seen, err := s.Get(ctx, "shardId-000000000000")
+	if err != nil {
+		log.Fatal(err)
+	}
+	row, err := s.Acquire(ctx, seen, "worker-1", lease.NewID())
+	if err != nil {
+		log.Fatal(err)
+	}
+	row.Number, row.CommitID = row.Number+1, lease.NewID()
+	row.State = map[string][]byte{"snapshot-1": []byte("a million windows")}
+	fmt.Println("commit:", s.Commit(ctx, row))
+
+	row.Number, row.CommitID = row.Number+1, lease.NewID()
+	row.State = map[string][]byte{"snapshot-1": nil, "delta-2": []byte("a few of them")}
+	fmt.Println("commit:", s.Commit(ctx, row))
+	now, err := s.Get(ctx, row.Lane)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Printf("%s, and %s\n", now.State["snapshot-1"], now.State["delta-2"])
+
+	row.Number, row.CommitID = row.Number+1, lease.NewID()
+	row.State = map[string][]byte{"snapshot-3": nil}
+	fmt.Println("nothing to carry over:", errors.Is(s.Commit(ctx, row), lease.ErrNoSegment))
+	// Output:
+	// commit: <nil>
+	// commit: <nil>
+	// a million windows, and a few of them
+	// nothing to carry over: true
+}
+
 // A folder has one user at a time, and keeps its rows between them.
 func ExampleOpenFile() {
 	dir, err := os.MkdirTemp("", "leases")

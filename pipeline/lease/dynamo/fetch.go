@@ -13,9 +13,6 @@ import (
 	"github.com/shardlake/shardlake/pipeline/lease"
 )
 
-// fetchAtOnce is how many objects are read at the same time for one row.
-const fetchAtOnce = 8
-
 // full fetches what lies in objects.
 func (s *Store) full(ctx context.Context, st stored) (lease.Row, error) {
 	r := st.row
@@ -52,7 +49,7 @@ func (s *Store) full(ctx context.Context, st stored) (lease.Row, error) {
 func (s *Store) objects(ctx context.Context, lane string, of []segments) (map[string][]byte, error) {
 	got := map[string]*[]byte{}
 	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(fetchAtOnce)
+	g.SetLimit(objectsAtOnce)
 	for _, segs := range of {
 		for _, at := range segs.by {
 			if at.at == nil || got[at.at.Name] != nil {

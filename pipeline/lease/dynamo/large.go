@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/shardlake/shardlake/pipeline/lease"
 )
 
@@ -27,6 +29,10 @@ const (
 	// inlineMax is what they may take at most. A row of DynamoDB has 400 KB, and holds
 	// the state before as well.
 	inlineMax = 300 << 10
+
+	// objectsAtOnce is how many objects are read or written at the same time for one
+	// row.
+	objectsAtOnce = 8
 
 	refMark = '@'
 	noState = "{}" // sl_prev_state where there was none
@@ -179,12 +185,17 @@ func escaped(lane string) string {
 	return s
 }
 
-// put writes the objects. A row that refers to them comes later.
+// put writes the objects, some at a time. A row that refers to them comes later.
 func (s *Store) put(ctx context.Context, lane string, p packed) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(objectsAtOnce)
 	for _, o := range p.objects {
-		if err := s.cfg.Large.PutBlob(ctx, o.key, o.content); err != nil {
-			return fmt.Errorf("dynamo: row %q in table %s: write its object %s: %w", lane, s.cfg.Table, o.key, err)
-		}
+		g.Go(func() error {
+			if err := s.cfg.Large.PutBlob(ctx, o.key, o.content); err != nil {
+				return fmt.Errorf("dynamo: row %q in table %s: write its object %s: %w", lane, s.cfg.Table, o.key, err)
+			}
+			return nil
+		})
 	}
-	return nil
+	return g.Wait()
 }
