@@ -50,14 +50,22 @@ func AggregatePartial[K comparable, In, Row any](w window.Window, key func(In) K
 }
 
 // Merger is a row type that can take in another row of its key and window.
-type Merger[Row any] interface{ Merge(other Row) }
+type Merger[Row any] interface {
+	// Merge adds what other holds, which comes behind what the row has seen.
+	Merge(other Row)
+}
 
 // Windowed is a row type that is told its final span.
-type Windowed interface{ SetWindow(window.Span) }
+type Windowed interface {
+	// SetWindow is called once, before the row comes out.
+	SetWindow(window.Span)
+}
 
-// Migrator is a row type that can read what was kept of it when it had other fields:
-// schema is the old text of shardlake.State, old the row as JSON.
+// Migrator is a row type, or a state of Keyed, that can read what was kept of it when
+// it had other fields.
 type Migrator interface {
+	// Migrate makes the value of old, which is JSON. schema is the text that tells
+	// what it was: see shardlake.State.
 	Migrate(schema string, old []byte) error
 }
 
