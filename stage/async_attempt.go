@@ -41,13 +41,13 @@ func (e *spentError) Error() string {
 }
 func (e *spentError) Unwrap() error { return e.err }
 
-// crashError is a panic of a user function, or the end of its goroutine. It is a
-// mistake in the program, which a repetition does not mend.
-type crashError struct{ error }
+// mistakeError is a mistake in the program, which a repetition does not mend: a
+// panic, the end of a goroutine, an answer that breaks the function's contract.
+type mistakeError struct{ error }
 
 // run calls f until it answers, or the policy has no further attempt. who tells
 // apart those who may wait at the same time; it is asked only if one waits. Its
-// error is f's answer, a crash, the end of ctx, or a *spentError.
+// error is f's answer, a mistake, the end of ctx, or a *spentError.
 func run[B any](ctx context.Context, p *policy, who func() string, f func(context.Context) (B, error)) (B, error) {
 	began := time.Now()
 	for n := 1; ; n++ {
@@ -55,7 +55,7 @@ func run[B any](ctx context.Context, p *policy, who func() string, f func(contex
 		if err == nil || isAnswer(err) {
 			return v, err
 		}
-		if _, crashed := errors.AsType[crashError](err); crashed {
+		if _, mistaken := errors.AsType[mistakeError](err); mistaken {
 			return v, err
 		}
 		if ctx.Err() != nil {
@@ -141,9 +141,9 @@ func (c *call[B]) make(ctx context.Context, p *policy, f func(context.Context) (
 	returned := false
 	defer func() {
 		if r := recover(); r != nil {
-			c.err = crashError{fmt.Errorf("panic: %v", r)}
+			c.err = mistakeError{fmt.Errorf("panic: %v", r)}
 		} else if !returned {
-			c.err = crashError{errEnded}
+			c.err = mistakeError{errEnded}
 		}
 		late := !c.over.CompareAndSwap(false, true)
 		for _, l := range p.limits {

@@ -69,19 +69,28 @@ func (c AsyncConfig) Stage[A, B any](f func(context.Context, A) (B, error)) Stag
 		if err := c.validate(); err != nil {
 			return nil, fmt.Errorf("stage %s: %w", env.Name(g.name), err)
 		}
-		c := c.withDefaults()
-		p := c.policy(env)
-		return newAsync(g, next, c.Calls, func(ctx context.Context, j job[A, B]) (B, error) {
-			who := func() string { return fmt.Sprint(env.Lane(), " ", j.fl.in.From(j.i).Pos, " ", j.i) }
-			v, err := run(ctx, p, who, func(ctx context.Context) (B, error) { return f(ctx, j.fl.in.Rows[j.i]) })
-			if spent, ok := errors.AsType[*spentError](err); ok && c.GiveUp != nil {
-				if answer := c.GiveUp(spent); answer != nil {
-					err = answer
-				}
-			}
-			return v, err
+		how := c.withDefaults()
+		p := how.policy(env)
+		return newAsync(g, next, how.Calls, func(ctx context.Context, j job[A, B]) (B, error) {
+			v, err := run(ctx, p, j.who(env), func(ctx context.Context) (B, error) { return f(ctx, j.fl.in.Rows[j.i]) })
+			return v, how.giveUp(err)
 		}), nil
 	}
+}
+
+// who tells apart the rows of all lanes.
+func (j job[A, B]) who(env *shardlake.Env) func() string {
+	return func() string { return fmt.Sprint(env.Lane(), " ", j.fl.in.From(j.i).Pos, " ", j.i) }
+}
+
+// giveUp is what becomes of the error of run.
+func (c AsyncConfig) giveUp(err error) error {
+	if spent, ok := errors.AsType[*spentError](err); ok && c.GiveUp != nil {
+		if answer := c.GiveUp(spent); answer != nil {
+			return answer
+		}
+	}
+	return err
 }
 
 // validate reports all mistakes together.

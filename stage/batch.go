@@ -102,21 +102,47 @@ func (s *together[A, B]) call(ctx context.Context, b shardlake.Batch[A]) (out sh
 	defer s.catch(b.Origins, b.Records, &err) // its row is the first
 	n := len(b.Rows)
 	rows, err := s.f(ctx, b.Rows[:n:n])
+	refused, err := answersOf(n, len(rows), err)
+	if err == nil {
+		return sift(ctx, &s.guard, b, rows, func(i int) error { return refused[i] })
+	}
+	if _, ok := errors.AsType[*shardlake.Error](err); ok {
+		return out, err
+	}
+	return out, s.env.Fail(s.name, b.From(0).Pos, through(b, err), "mend the cause and start again, nothing is lost; or answer single rows through stage.RowErrors")
+}
+
+// answersOf splits the error that a function gave for n rows into what it says
+// about single rows and what is wrong with all of them.
+func answersOf(n, results int, err error) (RowErrors, error) {
 	refused, some := rowErrors(err)
-	if err != nil && !some {
-		return out, s.stop(b, err)
-	}
-	if len(rows) != n {
-		return out, s.stop(b, fmt.Errorf("%d results for %d rows: want one for each, in order", len(rows), n))
-	}
 	wrong := refused.rows()
-	if len(wrong) > 0 && (wrong[0] < 0 || wrong[len(wrong)-1] >= n) {
-		return out, s.stop(b, fmt.Errorf("the function refuses rows %v of %d: they count from 0", wrong, n))
+	switch {
+	case err != nil && !some && isAnswer(err): // and must not pass for the answer about one
+		err = mistakeError{fmt.Errorf("%v: of which row? name it through stage.RowErrors", err)}
+	case err != nil && !some:
+	case results != n:
+		err = mistakeError{fmt.Errorf("%d results for %d rows: want one for each, in order", results, n)}
+	case len(wrong) > 0 && (wrong[0] < 0 || wrong[len(wrong)-1] >= n):
+		err = mistakeError{fmt.Errorf("the function refuses rows %v of %d: they count from 0", wrong, n)}
+	default:
+		err = nil
 	}
+	return refused, err
+}
+
+// through says that err, which is told with the position of the first row of b, is
+// that of all of them.
+func through[A any](b shardlake.Batch[A], err error) error {
+	return fmt.Errorf("%d rows from here to %s: %w", len(b.Rows), b.From(len(b.Rows)-1).Pos, err)
+}
+
+// sift settles refused rows of b and returns the results of the others.
+func sift[A, B any](ctx context.Context, g *guard, b shardlake.Batch[A], rows []B, refused func(int) error) (out shardlake.Batch[B], err error) {
 	kept := 0
-	for i := range n {
-		if why := refused[i]; why != nil {
-			if err := settle(ctx, &s.guard, b, i, why); err != nil {
+	for i := range b.Rows {
+		if why := refused(i); why != nil {
+			if err := settle(ctx, g, b, i, why); err != nil {
 				return out, err
 			}
 			continue
@@ -125,13 +151,4 @@ func (s *together[A, B]) call(ctx context.Context, b shardlake.Batch[A]) (out sh
 		kept++
 	}
 	return shardlake.Batch[B]{Rows: rows[:kept:kept], Origins: b.Origins[:kept:kept], Records: b.Records}, nil
-}
-
-// stop is the error of all rows of b.
-func (s *together[A, B]) stop(b shardlake.Batch[A], err error) error {
-	if _, ok := errors.AsType[*shardlake.Error](err); ok {
-		return err
-	}
-	remedy := "mend the cause and start again, nothing is lost; or answer single rows through stage.RowErrors"
-	return s.env.Fail(s.name, b.From(0).Pos, fmt.Errorf("%d rows from here to %s: %w", len(b.Rows), b.From(len(b.Rows)-1).Pos, err), remedy)
 }

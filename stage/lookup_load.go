@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/shardlake/shardlake"
 )
@@ -24,7 +25,7 @@ import (
 //	stage.CSV(open, []string{"code", "name"}, func(f []string) (string, string, error) { return f[0], f[1], nil })
 //
 // A missing column, a malformed line, an error of row, a key that comes twice and
-// more than 256 MiB are errors that name the line; see [TableFile] for other limits.
+// more than 256 MiB are errors that name line and column; see [TableFile] for other limits.
 func CSV[K comparable, V any](open func(context.Context) (io.ReadCloser, error), columns []string, row func(fields []string) (K, V, error)) func(context.Context) (map[K]V, error) {
 	return TableFile{Open: open}.CSV(columns, row)
 }
@@ -71,8 +72,13 @@ func (f TableFile) CSV[K comparable, V any](columns []string, row func(fields []
 				for i, j := range at {
 					fields[i] = line[j]
 				}
-				n, _ := r.FieldPos(at[0])
-				if err := put(rows, n, func() (K, V, error) { return row(fields) }); err != nil {
+				n, _ := r.FieldPos(0)
+				if err := put(rows, n, func() (k K, v V, err error) {
+					if k, v, err = row(fields); err != nil && !errors.Is(err, shardlake.ErrSkip) {
+						err = fmt.Errorf("%s: %w", places(r, columns, at), err)
+					}
+					return k, v, err
+				}); err != nil {
 					return err
 				}
 			}
@@ -109,6 +115,17 @@ func header(r *csv.Reader, columns []string) ([]int, error) {
 		}
 	}
 	return at, nil
+}
+
+// places tells where in its line each of the columns begins: only row knows which
+// of them is wrong.
+func places(r *csv.Reader, columns []string, at []int) string {
+	all := make([]string, len(at))
+	for i, j := range at {
+		line, column := r.FieldPos(j)
+		all[i] = fmt.Sprintf("%s at %d:%d", columns[i], line, column)
+	}
+	return strings.Join(all, ", ")
 }
 
 // JSONLines is the function [JSONLines] with these settings.

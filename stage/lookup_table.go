@@ -187,7 +187,7 @@ func (t *Table[K, V]) run(ctx context.Context, env *shardlake.Env, l *loading[K,
 		v := &version[K, V]{at: time.Now()}
 		var err error
 		if v.rows, err = t.cfg.Load(ctx); err == nil && v.rows == nil {
-			err = errors.New("Load returned no map and no error")
+			err = errors.New("no map and no error came from Load")
 		}
 		return v, err
 	})
