@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"hash/crc32"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/shardlake/shardlake"
 	"github.com/shardlake/shardlake/pipeline/lease"
 )
@@ -47,30 +45,29 @@ func (s *Store) full(ctx context.Context, st stored) (lease.Row, error) {
 // objects reads the segments that lie in objects, each once, and returns them by
 // the names of those.
 func (s *Store) objects(ctx context.Context, lane string, of []segments) (map[string][]byte, error) {
-	got := map[string]*[]byte{}
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(objectsAtOnce)
+	var refs []segmentRef
+	seen := map[string]bool{}
 	for _, segs := range of {
 		for _, at := range segs.by {
-			if at.at == nil || got[at.at.Name] != nil {
-				continue
+			if at.at != nil && !seen[at.at.Name] {
+				seen[at.at.Name] = true
+				refs = append(refs, *at.at)
 			}
-			b := new([]byte)
-			got[at.at.Name] = b
-			g.Go(func() (err error) {
-				*b, err = s.fetch(ctx, lane, ref{stateKey(lane, at.at.Name), at.at.Size, at.at.CRC})
-				return err
-			})
 		}
 	}
-	if err := g.Wait(); err != nil {
+	contents := make([][]byte, len(refs))
+	err := atOnce(ctx, len(refs), func(ctx context.Context, i int) (err error) {
+		contents[i], err = s.fetch(ctx, lane, ref{stateKey(lane, refs[i].Name), refs[i].Size, refs[i].CRC})
+		return err
+	})
+	if err != nil {
 		return nil, err
 	}
-	contents := make(map[string][]byte, len(got))
-	for name, b := range got {
-		contents[name] = *b
+	got := make(map[string][]byte, len(refs))
+	for i, r := range refs {
+		got[r.Name] = contents[i]
 	}
-	return contents, nil
+	return got, nil
 }
 
 // state puts a state together. What it returns is the caller's alone.

@@ -9,8 +9,6 @@ import (
 	"slices"
 	"strings"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/shardlake/shardlake/pipeline/lease"
 )
 
@@ -187,15 +185,11 @@ func escaped(lane string) string {
 
 // put writes the objects, some at a time. A row that refers to them comes later.
 func (s *Store) put(ctx context.Context, lane string, p packed) error {
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(objectsAtOnce)
-	for _, o := range p.objects {
-		g.Go(func() error {
-			if err := s.cfg.Large.PutBlob(ctx, o.key, o.content); err != nil {
-				return fmt.Errorf("dynamo: row %q in table %s: write its object %s: %w", lane, s.cfg.Table, o.key, err)
-			}
-			return nil
-		})
-	}
-	return g.Wait()
+	return atOnce(ctx, len(p.objects), func(ctx context.Context, i int) error {
+		o := p.objects[i]
+		if err := s.cfg.Large.PutBlob(ctx, o.key, o.content); err != nil {
+			return fmt.Errorf("dynamo: row %q in table %s: write its object %s: %w", lane, s.cfg.Table, o.key, err)
+		}
+		return nil
+	})
 }

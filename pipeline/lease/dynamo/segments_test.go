@@ -1,6 +1,7 @@
 package dynamo_test
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -309,6 +310,49 @@ func TestCarriedOverWithoutLarge(t *testing.T) {
 	if got := get(t, s, "a"); len(got.State["a"]) != 60_000 || len(got.State["b"]) != 40_000 {
 		t.Errorf("read %q", slices.Sorted(maps.Keys(got.State)))
 	}
+}
+
+// TestContextEndsBetweenObjects: a row is never read, nor committed, in part.
+func TestContextEndsBetweenObjects(t *testing.T) {
+	for n := 1; n <= 40; n++ {
+		srv, large := dynamotest.New(dynamotest.Config{}), newBlobs()
+		s := opened(t, srv, dynamo.Config{Large: large})
+		state := map[string][]byte{}
+		for i := range n {
+			state[fmt.Sprint(i)] = filled('s', 2000)
+		}
+		one := with(mine(t, s), state)
+		check(t, s.Commit(t.Context(), one))
+		ctx, cancel := context.WithCancel(t.Context())
+		reader := opened(t, srv, dynamo.Config{Large: &ending{large, cancel}})
+		if got, err := reader.Get(ctx, "a"); n > 8 && !errors.Is(err, context.Canceled) || err == nil && len(got.State) != n {
+			t.Errorf("of %d objects %d were read: %v", n, len(got.State), err)
+		}
+		ctx, cancel = context.WithCancel(t.Context())
+		writer := opened(t, srv, dynamo.Config{Large: &ending{large, cancel}})
+		if err := writer.Commit(ctx, with(one, state)); !errors.Is(err, context.Canceled) {
+			t.Errorf("a commit of %d objects: %v", n, err)
+		}
+		if got := get(t, s, "a"); got.Number != 1 || len(got.State) != n {
+			t.Errorf("commit %d with %d segments", got.Number, len(got.State))
+		}
+	}
+}
+
+// ending ends a context with every call.
+type ending struct {
+	*blobs
+	end func()
+}
+
+func (e *ending) GetBlob(ctx context.Context, key string) ([]byte, error) {
+	e.end()
+	return e.blobs.GetBlob(ctx, key)
+}
+
+func (e *ending) PutBlob(ctx context.Context, key string, b []byte) error {
+	e.end()
+	return e.blobs.PutBlob(ctx, key, b)
 }
 
 // TestDamagedSegments: every ref that is not one is found out by all who read it.
