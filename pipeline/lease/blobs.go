@@ -5,8 +5,8 @@ import (
 	"io/fs"
 )
 
-// Blobs keeps what is too large for a row: states and lists of uploads, a few KB
-// to a few MB each. It is safe for concurrent use. Keys are relative and
+// Blobs keeps what is too large for a row: segments of states and lists of uploads,
+// from a KB to many MB each. It is safe for concurrent use. Keys are relative and
 // slash-separated, and lie below "_shardlake/", outside of every table of a lake.
 //
 // The stores of sink/s3 and sink/dir are Blobs. An object, once written, is

@@ -88,14 +88,22 @@ func (s *Store) collect(ctx context.Context, st stored) {
 	s.discard(ctx, st.row.Lane, before.keys, st.refs())
 }
 
-// discard deletes objects, but for those still in use.
+// discard deletes objects, but for those still in use, some at a time.
 func (s *Store) discard(ctx context.Context, lane string, keys, used []string) {
-	for _, k := range keys {
-		if slices.Contains(used, k) || s.cfg.Large == nil {
-			continue
+	if s.cfg.Large == nil {
+		return
+	}
+	unused := slices.DeleteFunc(slices.Clone(keys), func(k string) bool { return slices.Contains(used, k) })
+	warn := func(err error, keys ...string) {
+		s.cfg.Log.Warn("objects that no row refers to were not deleted; they stay and cost their storage", "table", s.cfg.Table, "lane", lane, "keys", keys, "error", err)
+	}
+	err := atOnce(ctx, len(unused), func(ctx context.Context, i int) error {
+		if err := s.cfg.Large.DeleteBlob(ctx, unused[i]); err != nil {
+			warn(err, unused[i])
 		}
-		if err := s.cfg.Large.DeleteBlob(ctx, k); err != nil {
-			s.cfg.Log.Warn("an object that no row refers to was not deleted; it stays and costs its storage", "table", s.cfg.Table, "lane", lane, "key", k, "error", err)
-		}
+		return nil
+	})
+	if err != nil { // the context has ended; some may be gone
+		warn(err, unused...)
 	}
 }

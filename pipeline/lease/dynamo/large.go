@@ -28,8 +28,8 @@ const (
 	// the state before as well.
 	inlineMax = 300 << 10
 
-	// objectsAtOnce is how many objects are read or written at the same time for one
-	// row.
+	// objectsAtOnce is how many objects are read, written or deleted at the same time
+	// for one row.
 	objectsAtOnce = 8
 
 	refMark = '@'
