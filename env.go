@@ -21,8 +21,13 @@ type Env struct {
 type Host struct {
 	Source string // the stream, as the source names it
 	Lane   string // the shard
+	Range  HashRange
 	State  Kept   // of the last commit
 
+	// Peers are the lanes of the stream that are being read, or can be, now: neither
+	// those that are done with nor those that wait for their parents. Nil means that
+	// this lane is alone.
+	Peers func() []string
 	// Attempt identifies the commit that is being prepared. Nil means none.
 	Attempt func() Attempt
 	// Dead takes a dead letter and the record it was made of; nil if the program
@@ -77,6 +82,18 @@ func (e *Env) Source() string { return e.l.Source }
 
 // Lane is the shard's id.
 func (e *Env) Lane() string { return e.l.Lane }
+
+// Range is the lane's part of the hash space; zero if it has none.
+func (e *Env) Range() HashRange { return e.l.Range }
+
+// Peers are the lanes of the stream that are being read, or could be, this one
+// included, sorted. The answer may be a little old.
+func (e *Env) Peers() []string {
+	if e.l.Host.Peers == nil {
+		return []string{e.l.Lane}
+	}
+	return e.l.Host.Peers()
+}
 
 // Log is the lane's logger. It never is nil.
 func (e *Env) Log() *slog.Logger { return e.l.Log }

@@ -32,8 +32,11 @@ func (l *lane[T]) commit(ctx context.Context, why reason) error {
 		return err
 	}
 	m := shardlake.Mark{Watermark: l.high, Commit: true}
-	if why == commitEnd {
-		m.Watermark = shardlake.Forever
+	switch why {
+	case commitEnd:
+		m.Watermark, m.Ended = shardlake.Forever, true
+	case commitShut:
+		m.Ended, m.Heirs = true, l.row.Children
 	}
 	if err := l.mark(ctx, m); err != nil {
 		return err

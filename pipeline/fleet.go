@@ -123,6 +123,7 @@ func (r *runner) decide(ctx context.Context, rows []lease.Row) (w work, err erro
 					r.p.cfg.Log.Warn("the row of a shard that is gone was not deleted; the next round tries again", "lane", row.Lane, "error", err)
 				}
 			}
+			r.p.reads[i].meet(abreast(l, rows))
 			for _, lane := range l.Lanes {
 				w.lanes[lane.ID] = listedLane{lane, r.p.reads[i], l.Name, l.Identity, nil}
 			}

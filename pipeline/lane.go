@@ -13,6 +13,7 @@ import (
 
 	"github.com/shardlake/shardlake"
 	"github.com/shardlake/shardlake/pipeline/lease"
+	"github.com/shardlake/shardlake/sink"
 	"github.com/shardlake/shardlake/source"
 )
 
@@ -21,6 +22,7 @@ type root[T any] struct {
 	p    *Pipeline
 	src  source.Source[T]
 	node *node[T]
+	peers
 }
 
 func (r *root[T]) list(ctx context.Context) (source.Listing, error) { return r.src.Lanes(ctx) }
@@ -283,7 +285,7 @@ func (l *lane[T]) loop(ctx context.Context, endFetching func()) error {
 				if ended, err := l.receive(ctx, c); ended || err != nil {
 					return err
 				}
-				due = l.p.cfg.CommitRecords > 0 && l.since >= l.p.cfg.CommitRecords
+				due = l.p.cfg.CommitRecords > 0 && l.since >= l.p.cfg.CommitRecords || l.full()
 			}
 		}
 		if due {
@@ -310,6 +312,16 @@ func (l *lane[T]) receive(ctx context.Context, c fetched) (ended bool, err error
 		return false, l.fail("fetch", c.err, remedyOf(c.err))
 	}
 	return false, nil
+}
+
+// full tells whether a writer asks for a commit.
+func (l *lane[T]) full() bool {
+	for _, w := range l.writers {
+		if f, ok := w.(sink.Filling); ok && f.Full() {
+			return true
+		}
+	}
+	return false
 }
 
 // tickEvery is how long results of asynchronous calls wait on a quiet shard.

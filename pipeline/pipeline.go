@@ -56,6 +56,7 @@ type reader interface {
 	check(p *Pipeline) error
 	list(ctx context.Context) (source.Listing, error)
 	run(ctx context.Context, r *runner, a acquired) error
+	meet(lanes []string)
 }
 
 // New returns an empty pipeline. It starts nothing.
@@ -81,7 +82,7 @@ func (p *Pipeline) Read[T any](src source.Source[T]) Stream[T] {
 	if src == nil {
 		p.mistake("Read(nil): want a source")
 	} else {
-		p.reads = append(p.reads, &root[T]{p, src, n})
+		p.reads = append(p.reads, &root[T]{p: p, src: src, node: n})
 	}
 	return Stream[T]{p, n}
 }

@@ -138,8 +138,15 @@ func (t tee[T]) Mark(ctx context.Context, m shardlake.Mark) error {
 	return nil
 }
 
-// leaf is a writer as an Emit. Marks end here: the lane seals writers itself.
+// leaf is a writer as an Emit.
 type leaf[T any] struct{ w sink.Writer[T] }
 
 func (l leaf[T]) Push(ctx context.Context, b shardlake.Batch[T]) error { return l.w.Write(ctx, b) }
-func (l leaf[T]) Mark(context.Context, shardlake.Mark) error           { return nil }
+
+// Mark goes to writers that want it. The lane seals writers itself.
+func (l leaf[T]) Mark(ctx context.Context, m shardlake.Mark) error {
+	if w, ok := l.w.(sink.Marked); ok {
+		return w.Mark(ctx, m)
+	}
+	return nil
+}

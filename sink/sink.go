@@ -45,6 +45,19 @@ type Writer[T any] interface {
 	Close() error
 }
 
+// Marked is a Writer that is told the marks between the rows, with the watermark as
+// the stages before it pass it on.
+type Marked interface {
+	// Mark comes in order with Write. Seal follows the mark of a commit.
+	Mark(ctx context.Context, m shardlake.Mark) error
+}
+
+// Filling is a Writer that holds what it is given until the commit.
+type Filling interface {
+	// Full asks for a commit before it is time.
+	Full() bool
+}
+
 // Sweeper is a Publisher that can remove uploads that no commit can refer to.
 type Sweeper interface {
 	Publisher

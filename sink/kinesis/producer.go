@@ -77,6 +77,11 @@ func newProducer(r *remote, name string) *Producer {
 // the service: Flush does. A *RecordError means that this record can never be put,
 // and that others can; any other error, but that of ctx, is final.
 func (p *Producer) Put(ctx context.Context, key string, data []byte) error {
+	return p.put(ctx, key, "", data)
+}
+
+// put is Put with a place in the hash space, as a decimal number, or the key's own.
+func (p *Producer) put(ctx context.Context, key, hash string, data []byte) error {
 	if err := p.fits(key, len(data)); err != nil {
 		return err
 	}
@@ -100,7 +105,7 @@ func (p *Producer) Put(ctx context.Context, key string, data []byte) error {
 	}
 	p.held++
 	p.bytes += cost
-	it := &item{key: strings.Clone(key), at: time.Now(), n: 1, cost: cost, size: int64(len(key) + len(data))}
+	it := &item{key: strings.Clone(key), hash: hash, at: time.Now(), n: 1, cost: cost, size: int64(len(key) + len(data))}
 	if p.pack != nil {
 		p.pack.add(&p.queue, it, data)
 	} else {
