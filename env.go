@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-		"sync"
+	"sync"
 )
 
 // Env is what one lane lends to the stages and sinks opened in it: a name, a
@@ -22,7 +22,7 @@ type Host struct {
 	Source string // the stream, as the source names it
 	Lane   string // the shard
 	Range  HashRange
-	State  Kept   // of the last commit
+	State  Kept // of the last commit
 
 	// Peers are the lanes of the stream that are being read, or can be, now: neither
 	// those that are done with nor those that wait for their parents. Nil means that

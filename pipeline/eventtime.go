@@ -72,9 +72,7 @@ func (l *lane[T]) rest(ctx context.Context, tip shardlake.Instant) error {
 		l.resting = 0 // it lags
 		return nil
 	case l.resting == 0:
-		if l.resting = tip; l.arrived > 0 {
-			l.resting = min(l.arrived, tip)
-		}
+		l.resting = tip
 	}
 	if tip.Sub(t.Idle) < l.resting {
 		return nil

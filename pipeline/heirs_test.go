@@ -51,7 +51,7 @@ type visitRow struct {
 	Start, End int64
 }
 
-func (v *visitRow) Merge(o visitRow)          { v.N, v.Sum = v.N+o.N, v.Sum+o.Sum }
+func (v *visitRow) Merge(o visitRow)        { v.N, v.Sum = v.N+o.N, v.Sum+o.Sum }
 func (v *visitRow) SetWindow(s window.Span) { v.Start, v.End = int64(s.Start)/1e6, int64(s.End)/1e6 }
 
 type counted struct {

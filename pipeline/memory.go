@@ -21,7 +21,7 @@ type memory struct {
 
 	mu      sync.Mutex
 	used    int64
-	state   int64 // of used: what no commit gives back
+	state   int64           // of used: what no commit gives back
 	waiters []chan struct{} // closed to wake, oldest first
 	lanes   map[*share]struct{}
 	joined  int

@@ -23,10 +23,14 @@ func (l *lane[T]) open(ctx context.Context) (err error) {
 		Buffer:  l.share.buffer, Recycle: l.share.recycle,
 	}
 	if len(l.p.dead.outs) > 0 {
-		host.Dead = func(ctx context.Context, r *shardlake.Record, d shardlake.DeadLetter) error { return l.bury(ctx, l.dead, r, d) }
+		host.Dead = func(ctx context.Context, r *shardlake.Record, d shardlake.DeadLetter) error {
+			return l.bury(ctx, l.dead, r, d)
+		}
 	}
 	if len(l.p.late.outs) > 0 {
-		host.Late = func(ctx context.Context, r *shardlake.Record, d shardlake.DeadLetter) error { return l.bury(ctx, l.late, r, d) }
+		host.Late = func(ctx context.Context, r *shardlake.Record, d shardlake.DeadLetter) error {
+			return l.bury(ctx, l.late, r, d)
+		}
 	}
 	l.env = shardlake.NewEnv(ctx, host)
 	if host.Dead != nil {

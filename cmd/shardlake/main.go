@@ -36,6 +36,7 @@ import (
 	"github.com/shardlake/shardlake/pipeline/lease/dynamo"
 	"github.com/shardlake/shardlake/sink"
 	"github.com/shardlake/shardlake/sink/dir"
+	frames "github.com/shardlake/shardlake/sink/kinesis"
 	"github.com/shardlake/shardlake/sink/s3"
 )
 
@@ -175,13 +176,13 @@ func (o options) leases() (lease.Store, func() error, error) {
 // publishers can publish what lies in a bucket or in a folder; each finds the
 // places that the rows name.
 func (o options) publishers() []sink.Publisher {
+	all := []sink.Publisher{frames.NewFrames(frames.Config{})}
 	if bucket, ok := strings.CutPrefix(o.lake, "s3://"); ok {
-		return []sink.Publisher{sink.Publish(s3.Bucket(s3.Config{Bucket: bucket}))}
+		all = append(all, sink.Publish(s3.Bucket(s3.Config{Bucket: bucket})))
+	} else if o.lake != "" {
+		all = append(all, sink.Publish(dir.Lake(o.lake)))
 	}
-	if o.lake != "" {
-		return []sink.Publisher{sink.Publish(dir.Lake(o.lake))}
-	}
-	return nil
+	return all
 }
 
 func (o options) logger(w io.Writer) *slog.Logger {

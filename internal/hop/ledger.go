@@ -147,20 +147,16 @@ func (l *Ledger) least() shardlake.Instant {
 }
 
 func (b *bucket) least() shardlake.Instant {
-	least, going := shardlake.Forever, false
+	least, most, going := shardlake.Forever, shardlake.Never, false
 	for _, p := range b.Peers {
-		if !p.Ended {
+		if most = max(most, p.Watermark); !p.Ended {
 			least, going = min(least, p.Watermark), true
 		}
 	}
 	if going {
 		return least
 	}
-	// All have ended, without heirs: at the end of their input, which is Forever.
-	for _, p := range b.Peers {
-		least = min(least, p.Watermark)
-	}
-	return least
+	return most // all have ended, the last of them at the end of its input, which is Forever
 }
 
 // Watermark is that of the lane: the least of all that send to it. It never falls.

@@ -103,7 +103,9 @@ func (s *regroup[T]) Check() error {
 }
 
 // Place tells sinks apart that would number their frames alike.
-func (s *regroup[T]) Place() string { return "the frames " + s.cfg.Name + " of the stream " + s.cfg.Stream }
+func (s *regroup[T]) Place() string {
+	return "the frames " + s.cfg.Name + " of the stream " + s.cfg.Stream
+}
 
 // Open opens a lane.
 func (s *regroup[T]) Open(env *shardlake.Env) (sink.Writer[T], error) {
