@@ -6,9 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/bits"
-	"strings"
 	"sync"
-	"unicode/utf8"
 
 	"github.com/shardlake/shardlake"
 	"github.com/shardlake/shardlake/internal/hop"
@@ -109,125 +107,52 @@ func (s *regroup[T]) Place() string {
 
 // Open opens a lane.
 func (s *regroup[T]) Open(env *shardlake.Env) (sink.Writer[T], error) {
-	return &framing[T]{regroup: s, env: env, rows: make([]chunks, s.cfg.Buckets), told: shardlake.Never, mark: shardlake.Mark{Watermark: shardlake.Never}}, nil
+	what := "regroup to " + s.cfg.Stream
+	return &framing[T]{regroup: s, env: env, what: what, w: hop.NewWriter(env, hop.Sending[T]{
+		Name: s.cfg.Name, Buckets: s.cfg.Buckets, Hold: s.cfg.Hold, Key: s.key, Encode: s.encode, What: what})}, nil
 }
 
 // framing gathers the rows of a lane until the commit.
 type framing[T any] struct {
 	*regroup[T]
-	env     *shardlake.Env
-	rows    []chunks // by bucket
-	held    int
-	scratch []byte
-	mark    shardlake.Mark    // the last one
-	told    shardlake.Instant // the watermark that every bucket was last told
-	peers   []string          // last told
+	env  *shardlake.Env
+	what string
+	w    *hop.Writer[T]
 }
 
-// chunks are rows, encoded, each of which fits into a frame.
-type chunks [][]byte
-
-// frameRoom is what a frame leaves for rows: the service takes records of 1 MiB, with
-// their keys, everywhere; headers list other lanes.
-const frameRoom = 768 << 10
-
-// Write puts rows to their buckets.
-func (w *framing[T]) Write(ctx context.Context, b shardlake.Batch[T]) error {
-	for i := range b.Rows {
-		data, err := w.encode(w.scratch[:0], b.Rows[i])
-		if err == nil {
-			if cap(data) <= keepScratch {
-				w.scratch = data[:0]
-			}
-			err = w.add(w.key(b.Rows[i]), b.Origins[i].Time, data)
-		}
-		if err == nil {
-			continue
-		}
-		if err := w.env.Settle(ctx, w.what(), b.From(i), err); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (w *framing[T]) add(key string, t shardlake.Instant, data []byte) error {
-	size := hop.RowSize(key, data)
-	if size > frameRoom || !utf8.ValidString(key) {
-		return shardlake.Reject(&RecordError{Key: strings.ToValidUTF8(key[:min(len(key), 64)], "\uFFFD"), Bytes: len(key) + len(data),
-			Reason: fmt.Sprintf("a row that is sent on has a key of UTF-8 and takes at most %d bytes, key and payload together", frameRoom)})
-	}
-	c := &w.rows[hop.BucketOf(key, w.cfg.Buckets)]
-	if n := len(*c); n == 0 || len((*c)[n-1])+size > frameRoom {
-		*c = append(*c, nil)
-	}
-	last := &(*c)[len(*c)-1]
-	before := len(*last)
-	*last = hop.AppendRow(*last, t, key, data)
-	w.held += len(*last) - before
-	return nil
-}
-
-func (w *framing[T]) what() string { return "regroup to " + w.cfg.Stream }
-
-// Mark notes what the commit says.
-func (w *framing[T]) Mark(_ context.Context, m shardlake.Mark) error { w.mark = m; return nil }
-
-// Full asks for a commit.
-func (w *framing[T]) Full() bool { return w.held >= w.cfg.Hold }
-
-// Buffered is what the rows take.
-func (w *framing[T]) Buffered() int64 { return 2 * int64(w.held) }
-
-// Close gives up what is not committed; it is read again.
-func (w *framing[T]) Close() error { return nil }
-
-// sealed is what a commit lists: the frames themselves, one behind another, each with
-// its length, in the order in which those of a bucket are sent.
+// sealed is what a commit lists: the frames themselves, in the order in which those of
+// a bucket are sent.
 type sealed struct {
 	Stream   string   `json:"stream"`
 	Region   string   `json:"region,omitempty"`
 	Endpoint string   `json:"endpoint,omitempty"`
 	Frames   [][]byte `json:"frames"`
-	Rows     int      `json:"-"`
 }
 
+// Write puts rows to their buckets.
+func (f *framing[T]) Write(ctx context.Context, b shardlake.Batch[T]) error { return f.w.Write(ctx, b) }
+
+// Mark notes what the commit says.
+func (f *framing[T]) Mark(_ context.Context, m shardlake.Mark) error { f.w.Mark(m); return nil }
+
+// Full asks for a commit.
+func (f *framing[T]) Full() bool { return f.w.Full() }
+
+// Buffered is what the rows take, with what becomes of them.
+func (f *framing[T]) Buffered() int64 { return f.w.Buffered() }
+
+// Close gives up what is not committed; it is read again.
+func (f *framing[T]) Close() error { return nil }
+
 // Seal makes the frames of a commit.
-func (w *framing[T]) Seal(context.Context) ([]shardlake.Pending, error) {
-	rose := w.mark.Watermark > w.told || w.mark.Ended
-	peers := w.env.Peers()
-	h := hop.Header{Watermark: w.mark.Watermark, Of: w.cfg.Buckets, Ended: w.mark.Ended, Heirs: w.mark.Heirs}
-	a := w.env.Attempt()
-	h.Group, h.Lane, h.Life, h.Commit = strings.Join([]string{a.Application, a.Source, w.cfg.Name}, "/"), a.Lane, a.Tag, a.Number
-	if told := strings.Join(w.peers, "\x00"); told != strings.Join(peers, "\x00") {
-		h.Peers = peers
+func (f *framing[T]) Seal(context.Context) ([]shardlake.Pending, error) {
+	frames, err := f.w.Seal()
+	if err != nil || len(frames) == 0 {
+		return nil, err
 	}
-	out := sealed{Stream: w.cfg.Stream, Region: w.cfg.Region, Endpoint: w.cfg.Endpoint}
-	for n := range w.rows {
-		c := w.rows[n]
-		if len(c) == 0 {
-			if !rose && h.Peers == nil {
-				continue
-			}
-			c = chunks{nil}
-		}
-		for i, rows := range c {
-			h.Bucket, h.Index, h.Last = n, i, i == len(c)-1
-			f, err := hop.Encode(h, rows)
-			if err != nil {
-				return nil, w.env.Fail(w.what(), a.From, err, "")
-			}
-			out.Frames = append(out.Frames, f)
-		}
-		w.rows[n] = nil
-	}
-	w.held, w.told, w.peers = 0, max(w.told, w.mark.Watermark), peers
-	if len(out.Frames) == 0 {
-		return nil, nil
-	}
-	data, err := json.Marshal(out)
+	data, err := json.Marshal(sealed{f.cfg.Stream, f.cfg.Region, f.cfg.Endpoint, frames})
 	if err != nil {
-		return nil, w.env.Fail(w.what(), a.From, err, "")
+		return nil, f.env.Fail(f.what, f.env.Attempt().From, err, "")
 	}
-	return []shardlake.Pending{{Kind: w.Kind(), Data: data}}, nil
+	return []shardlake.Pending{{Kind: f.Kind(), Data: data}}, nil
 }
