@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -49,6 +50,8 @@ type tally struct {
 }
 
 const span = 3
+
+var hops = flag.Uint64("hop.seeds", 1, "how many seeds TestHop runs")
 
 // hopping is a pipeline of two groups of tasks, joined by a stream.
 type hopping struct {
@@ -135,7 +138,7 @@ func (h *hopping) reshard(r *rand.Rand, stream string) {
 // Two groups of tasks that are joined by a stream count each row once, although both are killed at any moment and both streams are resharded: the
 // totals are those of a plain loop, no row is late, none comes twice.
 func TestHop(t *testing.T) {
-	for seed := range uint64(3) {
+	for seed := range *hops {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				h := &hopping{cloud: newCloud(t, 3)}
@@ -150,7 +153,7 @@ func TestHop(t *testing.T) {
 				for nth := 5; nth < 400; nth += 5 + r.IntN(9) {
 					lost = append(lost, h.kinesis.Fault(kinesistest.Fault{Op: "PutRecords", Stream: "by-user", Nth: nth, Kind: kinesistest.LostAnswer}))
 				}
-				for range 40 {
+				for range 25 {
 					for range r.IntN(12) {
 						h.put(r.IntN(6))
 						time.Sleep(time.Duration(r.IntN(1500)) * time.Millisecond)
