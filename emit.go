@@ -23,8 +23,11 @@ type Mark struct {
 	// has left the stage downstream or is part of the state that the stage keeps
 	// (Env.Keep). The lane then seals its files, takes the states and commits.
 	Commit bool
-	// Ended says, with Commit, that the lane is read to its end and this is its last
-	// commit. Heirs are the lanes that go on where it ended, if there are any.
-	Ended bool
-	Heirs []string
+	// End is set, with Commit, for the last commit of a lane that is read to its end.
+	End *End
+}
+
+// End is the end of a lane.
+type End struct {
+	Heirs []string // lanes that go on where this one ended; none at the end of an input
 }

@@ -34,9 +34,9 @@ func (l *lane[T]) commit(ctx context.Context, why reason) error {
 	m := shardlake.Mark{Watermark: l.high, Commit: true}
 	switch why {
 	case commitEnd:
-		m.Watermark, m.Ended = shardlake.Forever, true
+		m.Watermark, m.End = shardlake.Forever, &shardlake.End{}
 	case commitShut:
-		m.Ended, m.Heirs = true, l.row.Children
+		m.End = &shardlake.End{Heirs: l.row.Children}
 	}
 	if err := l.mark(ctx, m); err != nil {
 		return err

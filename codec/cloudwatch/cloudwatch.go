@@ -86,7 +86,8 @@ func (b Batch) Entries(emit func(Entry)) {
 }
 
 // When is the time of the earliest event, which are not in the order of time: then
-// no event is late because of its neighbours. Windows go by Entry.Time.
+// no event is late because of its neighbours. stage.At gives each its own time again,
+// behind the FlatMap that takes a batch apart.
 func (b Batch) When() (first time.Time) {
 	b.each(func(_ *Batch, e *Event) {
 		if first.IsZero() || e.Time.Before(first) {

@@ -97,11 +97,14 @@ func (w *Writer[T]) Buffered() int64 { return 2 * int64(w.held) }
 // Seal makes the frames of the commit that is being prepared, those of a bucket in
 // their order. There are none if there is nothing to tell.
 func (w *Writer[T]) Seal() (frames [][]byte, err error) {
-	rose := w.mark.Watermark > w.told || w.mark.Ended
+	rose := w.mark.Watermark > w.told || w.mark.End != nil
 	a, peers := w.env.Attempt(), w.env.Peers()
 	h := Header{
 		Group: strings.Join([]string{a.Application, a.Source, w.Name}, "/"), Lane: a.Lane, Life: a.Tag, Commit: a.Number,
-		Of: w.Buckets, Watermark: w.mark.Watermark, Ended: w.mark.Ended, Heirs: w.mark.Heirs,
+		Of: w.Buckets, Watermark: w.mark.Watermark,
+	}
+	if end := w.mark.End; end != nil {
+		h.Ended, h.Heirs = true, end.Heirs
 	}
 	if !slices.Equal(w.peers, peers) {
 		h.Peers = peers
