@@ -31,7 +31,7 @@ began=$SECONDS
 export AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=testtest GOTOOLCHAIN=auto
 unset AWS_PROFILE AWS_SESSION_TOKEN AWS_ENDPOINT_URL AWS_ENDPOINT_URL_S3 AWS_ENDPOINT_URL_KINESIS
 
-readonly CASES="payloads web-access web-access-log online-retail machine-sensors airport-weather nginx-status earthquakes
+readonly CASES="payloads stateful web-access web-access-log online-retail machine-sensors airport-weather nginx-status earthquakes
  throttled-web killed-web killed-sensors kinesislocal-nginx kinesislocal-quakes ferrokinesis-web ferrokinesis-sensors ferrokinesis-fanout s3-web s3-quakes s3-suite kinesis-suite dynamo-suite chaos chaos-kinesislocal self-check"
 if [ "${1:-}" = list ]; then
   printf '%s\n' $CASES
@@ -108,6 +108,17 @@ payloads() {
     rm -rf "$damaged"
   done
   [ -n "${JUDGE_KEEP:-}" ] || rm -rf "${work:?}/$name" "$work/$name-more"
+}
+
+# stateful NAME: every stage that keeps state, straight through, killed and stopped, and by a fleet under resharding.
+stateful() {
+  local name=$1
+  play "$name" stateful . -lake "dir:$work/$name" -shards 3 || return 0
+  "$python" judge/stateful.py --lake "$work/$name" --data "$data" --manifest "$work/$name.json" > "$work/$name.check" 2> "$work/$name.err" ||
+    grep -q '^FAIL ' "$work/$name.check" || say "FAIL $name: the checker ended with status $?: $(tail -n 1 "$work/$name.err")"
+  tee -a "$results" < "$work/$name.check"
+  grep -q '^ok ' "$work/$name.check" || say "FAIL $name: nothing was checked"
+  [ -n "${JUDGE_KEEP:-}" ] || rm -rf "${work:?}/$name"
 }
 
 # bucket_case NAME SET FILE OPTION...: with a lake in a bucket of its own.
@@ -225,6 +236,7 @@ run() {
   local weather=airport-weather/weather.csv.gz nginx=nginx-status/status.jsonl.gz quakes=earthquakes/quakes.jsonl.gz
   case $1 in
     payloads) payloads "$1" ;;
+    stateful) stateful "$1" ;;
     # Windows that are open at the end stay open; shards are split and merged in the middle.
     web-access) local_case "$1" web-access $web -payloads "$data/payloads" -malformed 60 -restarts 3 -reshard ;;
     web-access-log) local_case "$1" web-access-log web-access/access.log.gz -shards 2 -restarts 1 ;;

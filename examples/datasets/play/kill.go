@@ -23,34 +23,42 @@ import (
 // deaths starts the pipeline as a process of its own and kills it at a moment that
 // nobody chose, kills times. What it leaves is for the lives that follow.
 func (o options) deaths(ctx context.Context, endpoint string, m *manifest) error {
+	share := (m.Records + len(m.Malformed)) / len(m.Last) / (o.kills + 1)
+	for i := range o.kills {
+		if err := o.death(ctx, endpoint, m, min(10_000, max(10, share/(1+i%3))), 500*time.Millisecond); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// death is one of them. The process fetches so many records at once, and is killed
+// within a time of its start.
+func (o options) death(ctx context.Context, endpoint string, m *manifest, fetch int, within time.Duration) error {
 	self, err := os.Executable()
 	if err != nil {
 		return err
 	}
-	share := (m.Records + len(m.Malformed)) / len(m.Last) / (o.kills + 1)
-	for i := range o.kills {
-		fetch := min(10_000, max(10, share/(1+i%3)))
-		cmd := exec.CommandContext(ctx, self, "-worker", strconv.Itoa(fetch), "-set", o.set, "-endpoint", endpoint, "-stream", m.Stream,
-			"-lake", o.lake, "-leases", o.leases)
-		cmd.Stderr = os.Stderr
-		if err := cmd.Start(); err != nil {
-			return err
-		}
-		err := sleep(ctx, 80*time.Millisecond+rand.N(500*time.Millisecond))
-		// The process may have ended by itself, which Wait tells.
-		if err := errors.Join(err, ignoreDone(cmd.Process.Kill())); err != nil {
-			return err
-		}
-		err = cmd.Wait()
-		exit, ok := errors.AsType[*exec.ExitError](err)
-		if !ok {
-			return fmt.Errorf("worker %d ended by itself before it was killed: %w", i+1, err)
-		}
-		if ws, ok := exit.Sys().(syscall.WaitStatus); !ok || !ws.Signaled() || ws.Signal() != syscall.SIGKILL {
-			return fmt.Errorf("worker %d failed before it was killed: %w", i+1, err)
-		}
-		m.Killed++
+	cmd := exec.CommandContext(ctx, self, "-worker", strconv.Itoa(fetch), "-set", o.set, "-endpoint", endpoint, "-stream", m.Stream,
+		"-lake", o.lake, "-leases", o.leases)
+	cmd.Stderr = os.Stderr
+	if err := cmd.Start(); err != nil {
+		return err
 	}
+	err = sleep(ctx, 80*time.Millisecond+rand.N(within))
+	// The process may have ended by itself, which Wait tells.
+	if err := errors.Join(err, ignoreDone(cmd.Process.Kill())); err != nil {
+		return err
+	}
+	err = cmd.Wait()
+	exit, ok := errors.AsType[*exec.ExitError](err)
+	if !ok {
+		return fmt.Errorf("worker %d ended by itself before it was killed: %w", m.Killed+1, err)
+	}
+	if ws, ok := exit.Sys().(syscall.WaitStatus); !ok || !ws.Signaled() || ws.Signal() != syscall.SIGKILL {
+		return fmt.Errorf("worker %d failed before it was killed: %w", m.Killed+1, err)
+	}
+	m.Killed++
 	return nil
 }
 

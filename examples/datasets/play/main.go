@@ -43,8 +43,8 @@ type options struct {
 
 func main() {
 	var o options
-	flag.StringVar(&o.set, "set", "", "name of the data set, or payloads")
-	flag.StringVar(&o.data, "data", "", "its file: .jsonl.gz, .csv.gz or .log.gz; the folder of payloads")
+	flag.StringVar(&o.set, "set", "", "name of the data set, or payloads, or stateful")
+	flag.StringVar(&o.data, "data", "", "its file: .jsonl.gz, .csv.gz or .log.gz; the folder of payloads; that of all data sets for stateful")
 	flag.StringVar(&o.payloads, "payloads", "", "folder of files that are put as malformed records too")
 	flag.StringVar(&o.endpoint, "endpoint", "inprocess", "URL of a Kinesis, or inprocess")
 	flag.StringVar(&o.stream, "stream", "", "name of the stream, which is made; that of the set by default")
@@ -88,6 +88,9 @@ func play(ctx context.Context, o options) (err error) {
 	}
 	if o.set == payloads {
 		return o.playPayloads(ctx, folder)
+	}
+	if o.set == golden {
+		return o.playStateful(ctx, folder)
 	}
 	s, err := find(o.set)
 	if err != nil {
