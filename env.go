@@ -22,7 +22,9 @@ type Host struct {
 	Source string // the stream, as the source names it
 	Lane   string // the shard
 	Range  HashRange
-	State  Kept // of the last commit
+	// Scattered says that records of one partition key may lie in several lanes.
+	Scattered bool
+	State     Kept // of the last commit
 
 	// Peers are the lanes of the stream that are being read, or can be, now: neither
 	// those that are done with nor those that wait for their parents. Nil means that
@@ -85,6 +87,10 @@ func (e *Env) Lane() string { return e.l.Lane }
 
 // Range is the lane's part of the hash space; zero if it has none.
 func (e *Env) Range() HashRange { return e.l.Range }
+
+// Scattered tells whether records of one partition key may lie in several lanes at
+// once, so that no lane sees all records of a key.
+func (e *Env) Scattered() bool { return e.l.Host.Scattered }
 
 // Peers are the lanes of the stream that are being read, or could be, this one
 // included, sorted. The answer may be a little old.

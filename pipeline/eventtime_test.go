@@ -213,6 +213,24 @@ func TestIdleWatermarkIsCommitted(t *testing.T) {
 	})
 }
 
+// A replay of old times behind new ones is all late in one lane; under an application
+// of its own it has a watermark of its own, and its end closes its last window (case
+// E5).
+func TestReplayHasItsOwnWatermark(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := new(lease.Memory)
+		live := tens{script: new(script), cfg: pipeline.Config{Leases: store}}
+		live.came(2000, 1000, 1500)
+		live.run(t, [][2]int{{1000, 1}})
+		old := script{answers: live.answers}
+		old.came(2001, 1000, 1500)
+		same := tens{script: &old, cfg: pipeline.Config{Leases: store}}
+		same.run(t, nil, "1000") // 1500 is in the window that is open
+		replay := tens{script: &script{answers: live.answers, end: io.EOF}, cfg: pipeline.Config{Application: "replay"}}
+		replay.run(t, [][2]int{{1000, 1}, {1500, 1}})
+	})
+}
+
 // Without a stream of their own late rows are among the dead letters.
 func TestLateWithoutItsStream(t *testing.T) {
 	x := &script{end: io.EOF}

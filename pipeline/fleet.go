@@ -40,10 +40,11 @@ func newFleet(p *Pipeline) (*fleet, error) {
 // listedLane is a lane of a listing with the source that lists it.
 type listedLane struct {
 	source.Lane
-	src      reader
-	stream   string
-	identity string
-	heirs    []string // that go on where the lane ended, if it is gone from the stream
+	src       reader
+	stream    string
+	identity  string
+	heirs     []string // that go on where the lane ended, if it is gone from the stream
+	scattered bool     // source.Listing.Scattered
 }
 
 // round looks at everything once and starts what this worker shall have. It says
@@ -125,7 +126,7 @@ func (r *runner) decide(ctx context.Context, rows []lease.Row) (w work, err erro
 			}
 			r.p.reads[i].meet(abreast(l, rows))
 			for _, lane := range l.Lanes {
-				w.lanes[lane.ID] = listedLane{lane, r.p.reads[i], l.Name, l.Identity, nil}
+				w.lanes[lane.ID] = listedLane{lane, r.p.reads[i], l.Name, l.Identity, nil, l.Scattered}
 			}
 			maps.Copy(w.held, d.Held)
 			maps.Copy(w.gone, d.Gone)
@@ -242,7 +243,7 @@ func (r *runner) take(ctx context.Context, want []lease.Row, w work) {
 func (r *runner) gone(row lease.Row, heirs []string) (listedLane, bool) {
 	for i, l := range r.fleet.listings {
 		if l.Identity == row.Source || row.Source == "" && len(r.fleet.listings) == 1 {
-			return listedLane{source.Lane{ID: row.Lane, Parents: row.Parents, Range: row.Range}, r.p.reads[i], l.Name, l.Identity, heirs}, true
+			return listedLane{source.Lane{ID: row.Lane, Parents: row.Parents, Range: row.Range}, r.p.reads[i], l.Name, l.Identity, heirs, l.Scattered}, true
 		}
 	}
 	return listedLane{}, false

@@ -18,7 +18,7 @@ func (l *lane[T]) open(ctx context.Context) (err error) {
 		return l.fail("resume", err, "")
 	}
 	host := shardlake.Host{
-		Source: l.stream, Lane: l.row.Lane, Range: l.row.Range, State: state, Log: l.log, Peers: l.siblings,
+		Source: l.stream, Lane: l.row.Lane, Range: l.row.Range, State: state, Log: l.log, Peers: l.siblings, Scattered: l.scattered,
 		Attempt: func() shardlake.Attempt { return l.attempt },
 		Buffer:  l.share.buffer, Recycle: l.share.recycle,
 	}

@@ -69,6 +69,10 @@ type Listing struct {
 	// the stream's ARN and creation time. It becomes part of file names.
 	Identity string
 	Lanes    []Lane
+	// Scattered says that records of one partition key may lie in several lanes at
+	// once: for Kinesis, a stream in which the service chooses the shard of a record.
+	// Stages whose result needs all records of a key refuse to run.
+	Scattered bool
 	// Begin is where the source is configured to begin, made concrete: records
 	// that arrived before it are not wanted. shardlake.Never wants all. It is
 	// asked for once in the life of an application; the first listing's value is

@@ -95,6 +95,8 @@ func aggregation[K comparable, In, Row any](g aggregating[K, In, Row]) Stage[In,
 		switch {
 		case a.key == nil || a.seed == nil:
 			err = fmt.Errorf("key and seed must not be nil")
+		case a.whole && env.Scattered():
+			err = fmt.Errorf("the stream does not keep the records of a partition key in one shard (its distribution is AUTO), so no lane sees all of a key: use stage.AggregatePartial, or a second stream")
 		case err != nil:
 		case a.w.IsSession():
 			s := &sessions[K, In, Row]{aggregating: a}

@@ -21,8 +21,11 @@ func Dedup[T any, K comparable](key func(T) K, ttl time.Duration) Stage[T, T] {
 		}
 		d := &dedup[T, K]{Emit: next, guard: g, key: key, ttl: shardlake.Instant(ttl.Microseconds())}
 		d.table, err = newTable[K, struct{}]("dedup")
-		if ttl < time.Microsecond {
+		switch {
+		case ttl < time.Microsecond:
 			err = fmt.Errorf("a time of %v: want at least a microsecond", ttl)
+		case env.Scattered():
+			err = fmt.Errorf("the stream does not keep the records of a partition key in one shard (its distribution is AUTO), so copies do not meet: send the rows to a second stream first")
 		}
 		if err != nil {
 			return nil, fmt.Errorf("stage %s: %w", env.Name(g.name), err)

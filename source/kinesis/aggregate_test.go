@@ -223,6 +223,9 @@ func TestHashRange(t *testing.T) {
 		if got, _, counts := fetchAll(t, cfg, shard, shardlake.Position{}); !reflect.DeepEqual(seenOf(got), all) {
 			t.Errorf("of a stream without hash ranges it keeps %+v, %+v", seenOf(got), counts)
 		}
+		if l, err := kinesis.Source(config(srv), codec.Raw, nil).Lanes(t.Context()); err != nil || !l.Scattered {
+			t.Errorf("nobody is told that keys are scattered: %v, %v", l.Scattered, err)
+		}
 	})
 }
 

@@ -33,7 +33,7 @@ func (r *reader) Lanes(ctx context.Context) (source.Listing, error) {
 	if err != nil {
 		return source.Listing{}, err
 	}
-	l := source.Listing{Name: a.name, Identity: a.identity(), Begin: shardlake.Never}
+	l := source.Listing{Name: a.name, Identity: a.identity(), Begin: shardlake.Never, Scattered: a.auto}
 	switch {
 	case r.cfg.Begin.latest:
 		// By the service's clock; a second less, since it has full seconds only.
