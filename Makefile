@@ -2,7 +2,7 @@
 export GOTOOLCHAIN := auto
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check test sim explore figures judge chaos bench intake fmt fuzz clean
+.PHONY: help demo check test sim explore figures judge chaos bench intake state fmt fuzz clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' $(firstword $(MAKEFILE_LIST))
@@ -47,6 +47,9 @@ bench: ## what the engine costs, against a hand-written loop
 
 intake: ## what reading a stream costs, against the stock SDK, two libraries and the floor: 6 minutes
 	cd benchmarks && go run ./intake
+
+state: ## what state costs by key: CPU, memory, snapshots, restore: 5 minutes
+	cd benchmarks && go run ./state
 
 fmt: ## format the Go files
 	scripts/fmt.sh

@@ -12,6 +12,7 @@ type plan struct {
 	keys      int  // live at a time
 	perCommit int  // records, a whole number of chunks
 	fresh     bool // changed keys are new ones in the place of the oldest, as Dedup sees them; else all keys come round
+	closing   bool // of all keys at once, which is what the plan is about
 	turnover  bool // windows end, and keys are forgotten, before they come round again
 	stretches []stretch
 }
@@ -54,20 +55,33 @@ func lasting(commits int, fresh bool) plan {
 // round is the number of commits in which all keys of lasting come round once.
 const round = 10
 
+// closing is the plan that shows what the end of so many windows costs.
+func closing(keys int, fresh bool) plan {
+	p := growing(keys, fresh)
+	p.closing, p.stretches = true, p.stretches[:1]
+	return p
+}
+
 // planOf reads what String wrote.
 func planOf(name string, fresh bool) (plan, error) {
 	var n int
 	if _, err := fmt.Sscanf(name, "keys=%d", &n); err == nil && n > 0 {
 		return growing(n, fresh), nil
 	}
+	if _, err := fmt.Sscanf(name, "closing=%d", &n); err == nil && n > 0 {
+		return closing(n, fresh), nil
+	}
 	if _, err := fmt.Sscanf(name, "commits=%d", &n); err == nil && n > 0 && n%round == 0 {
 		return lasting(n, fresh), nil
 	}
-	return plan{}, fmt.Errorf("there is no plan %q: want keys=N, or commits=N with a multiple of %d", name, round)
+	return plan{}, fmt.Errorf("there is no plan %q: want keys=N, closing=N, or commits=N with a multiple of %d", name, round)
 }
 
 // String is the plan's name.
 func (p plan) String() string {
+	if p.closing {
+		return fmt.Sprintf("closing=%d", p.keys)
+	}
 	if p.turnover {
 		return fmt.Sprintf("commits=%d", p.commits(true))
 	}
@@ -84,7 +98,7 @@ func (p plan) commits(all bool) (n int) {
 	return n
 }
 
-// stops tells whether the first process ends with its keys alive.
+// stops tells whether the processes end with their keys alive.
 func (p plan) stops() bool { return p.commits(true) > p.commits(false) }
 
 // ends is the number of the first record behind what one process reads.
