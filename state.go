@@ -138,7 +138,8 @@ func openSegment(b []byte) (s segment, err error) {
 func (s segment) each(f func(Entry) error) error {
 	for b := s.data; len(b) > 0; {
 		var e Entry
-		op, ok := b[0], true
+		var ok bool
+		op := b[0]
 		if b = b[1:]; op == 1 {
 			if len(b) < len(e.Home) {
 				return errCutEntry

@@ -204,10 +204,10 @@ func (a *aligned[K, In, Row]) row(ctx context.Context, b shardlake.Batch[In], i 
 			return err
 		}
 	}
-	switch {
-	case missed == 0:
+	switch missed {
+	case 0:
 		return nil
-	case missed == spans:
+	case spans:
 		return settle(ctx, &a.guard, b, i, shardlake.Reject(shardlake.ErrLate))
 	}
 	return settle(ctx, &a.guard, b, i, shardlake.Reject(fmt.Errorf("%w: %d of its %d", shardlake.ErrLate, missed, spans)))

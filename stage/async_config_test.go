@@ -89,8 +89,8 @@ func TestAsyncConfigBackoff(t *testing.T) {
 	got := tries()
 	for _, waits := range got {
 		check(t, len(waits), 7)
-		for i, most := range []time.Duration{0, 1, 2, 4, 5, 5, 5} {
-			if most *= time.Second; waits[i] < most/2 || waits[i] > most {
+		for i, seconds := range []int{0, 1, 2, 4, 5, 5, 5} {
+			if most := time.Duration(seconds) * time.Second; waits[i] < most/2 || waits[i] > most {
 				t.Errorf("wait %d is %v, of %v", i, waits[i], most)
 			}
 		}

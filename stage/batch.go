@@ -26,7 +26,7 @@ const maxGathered = 1 << 20
 // The slice that f gets is its own until it returns; what it answers is the
 // stage's until the next call in that lane, and may be the same slice.
 //
-// f refuses single rows through [RowErrors]. Any other error, a panic, or a wrong
+// f refuses single rows through [RowsError]. Any other error, a panic, or a wrong
 // number of results stops the lane with an error that names the first record of
 // the rows; that goes for shardlake.Reject and shardlake.ErrSkip too, since they
 // do not say which row is meant.
@@ -43,15 +43,15 @@ func Batch[A, B any](size int, f func(ctx context.Context, rows []A) ([]B, error
 	}
 }
 
-// RowErrors is the error of a function that refuses some of its rows: for each of
+// RowsError is the error of a function that refuses some of its rows: for each of
 // them, its index in the slice that the function got, and one of the answers that
 // TryMap's function gives. The results of these rows are dropped, and there must
 // still be one for each row. Nil errors in it say nothing. It may be wrapped, but
 // not joined with other errors.
-type RowErrors map[int]error
+type RowsError map[int]error
 
 // Error names the refused row that comes first, and how many there are.
-func (e RowErrors) Error() string {
+func (e RowsError) Error() string {
 	for _, i := range e.rows() {
 		return fmt.Sprintf("%d rows are refused, the first of them row %d: %v", len(e.rows()), i, e[i])
 	}
@@ -59,7 +59,7 @@ func (e RowErrors) Error() string {
 }
 
 // rows lists the indexes of refused rows, in order.
-func (e RowErrors) rows() (rows []int) {
+func (e RowsError) rows() (rows []int) {
 	for i, err := range e {
 		if err != nil {
 			rows = append(rows, i)
@@ -71,9 +71,9 @@ func (e RowErrors) rows() (rows []int) {
 
 // rowErrors finds them in what wraps them. errors.As would also find them beside
 // an error that says that everything is wrong.
-func rowErrors(err error) (RowErrors, bool) {
+func rowErrors(err error) (RowsError, bool) {
 	for ; err != nil; err = errors.Unwrap(err) {
-		if rows, ok := err.(RowErrors); ok {
+		if rows, ok := err.(RowsError); ok {
 			return rows, true
 		}
 	}
@@ -109,17 +109,17 @@ func (s *together[A, B]) call(ctx context.Context, b shardlake.Batch[A]) (out sh
 	if _, ok := errors.AsType[*shardlake.Error](err); ok {
 		return out, err
 	}
-	return out, s.env.Fail(s.name, b.From(0).Pos, through(b, err), "mend the cause and start again, nothing is lost; or answer single rows through stage.RowErrors")
+	return out, s.env.Fail(s.name, b.From(0).Pos, through(b, err), "mend the cause and start again, nothing is lost; or answer single rows through stage.RowsError")
 }
 
 // answersOf splits the error that a function gave for n rows into what it says
 // about single rows and what is wrong with all of them.
-func answersOf(n, results int, err error) (RowErrors, error) {
+func answersOf(n, results int, err error) (RowsError, error) {
 	refused, some := rowErrors(err)
 	wrong := refused.rows()
 	switch {
 	case err != nil && !some && isAnswer(err): // and must not pass for the answer about one
-		err = mistakeError{fmt.Errorf("%v: of which row? name it through stage.RowErrors", err)}
+		err = mistakeError{fmt.Errorf("%s: of which row? name it through stage.RowsError", err.Error())}
 	case err != nil && !some:
 	case results != n:
 		err = mistakeError{fmt.Errorf("%d results for %d rows: want one for each, in order", results, n)}

@@ -22,7 +22,7 @@ type BatchConfig struct {
 	// at most 1,048,576.
 	Size int
 	// Async says how calls are made; its zero value has defaults. A call that
-	// fails is repeated for all of its rows; a row that it refuses through RowErrors is
+	// fails is repeated for all of its rows; a row that it refuses through RowsError is
 	// not asked about again. What GiveUp answers is the answer for each of the rows.
 	Async AsyncConfig
 }
@@ -72,7 +72,7 @@ func (c BatchConfig) validate() error {
 type share[A, B any] struct {
 	in      shardlake.Batch[A]
 	rows    []B
-	refused RowErrors
+	refused RowsError
 	all     error // the answer for every row; nil for none
 }
 

@@ -32,7 +32,7 @@ func TestBatchConfigIsThePlainLoop(t *testing.T) {
 				}
 				time.Sleep(time.Duration(rows[0]*7919%700) * time.Millisecond)
 				n := tries.Add(1)
-				errs := stage.RowErrors{}
+				errs := stage.RowsError{}
 				for i, row := range rows { // in place: another try must see what this one saw
 					rows[i], errs[i] = 10*row, refuseSome(row)
 				}
@@ -120,9 +120,9 @@ func TestBatchConfigAnswers(t *testing.T) {
 		"reject": {func(context.Context, []int) ([]int, error) { return nil, shardlake.Reject(errBroken) }, "position 1.0: 2 rows from here to 2.0: rejected: broken: of which row?"},
 		"skip":   {func(context.Context, []int) ([]int, error) { return nil, shardlake.ErrSkip }, "2 rows from here to 2.0: skip this row: of which row?"},
 		"count":  {func(_ context.Context, rows []int) ([]int, error) { return rows[1:], nil }, "2 rows from here to 2.0: 1 results for 2 rows"},
-		"no row": {func(_ context.Context, r []int) ([]int, error) { return r, stage.RowErrors{2: errBroken} }, "refuses rows [2] of 2"},
+		"no row": {func(_ context.Context, r []int) ([]int, error) { return r, stage.RowsError{2: errBroken} }, "refuses rows [2] of 2"},
 		"panic":  {func(context.Context, []int) ([]int, error) { panic("boom") }, "position 1.0: 2 rows from here to 2.0: panic: boom"},
-		"row":    {func(_ context.Context, r []int) ([]int, error) { return r, stage.RowErrors{len(r) - 1: errBroken} }, "position 2.0: broken"},
+		"row":    {func(_ context.Context, r []int) ([]int, error) { return r, stage.RowsError{len(r) - 1: errBroken} }, "position 2.0: broken"},
 	} {
 		if _, dead, err := run(stage.AsyncConfig{Retries: 9}, c.f); err == nil || !strings.Contains(err.Error(), c.want) || dead != nil {
 			t.Errorf("%s: %v %v", name, err, dead)

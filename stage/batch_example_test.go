@@ -19,7 +19,7 @@ func ExampleBatch() {
 		Score float64
 	}
 	score := stage.Batch(64, func(_ context.Context, texts []string) ([]scored, error) {
-		out, refused := make([]scored, len(texts)), stage.RowErrors{}
+		out, refused := make([]scored, len(texts)), stage.RowsError{}
 		for i, text := range texts {
 			if text == "" {
 				refused[i] = shardlake.Reject(errors.New("nothing to score"))

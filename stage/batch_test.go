@@ -106,7 +106,7 @@ func TestBatchIsThePlainLoop(t *testing.T) {
 				t.Fatalf("%d rows, not 1 to %d", len(rows), size)
 			}
 			_ = append(rows, -1) // must not write into what waits behind
-			errs := stage.RowErrors{}
+			errs := stage.RowsError{}
 			out := rows // the same slice, every second time
 			if calls%2 == 0 {
 				out = make([]int, len(rows))
@@ -151,17 +151,17 @@ func TestBatchGathersUntilTheMark(t *testing.T) {
 func TestBatchRefusesSingleRows(t *testing.T) {
 	l := open(t, stage.Named("score", stage.Batch(10, func(ctx context.Context, rows []int) ([]int, error) {
 		out, err := tenfold(ctx, rows)
-		return out, errors.Join(err, stage.RowErrors{}) // joined: not taken for the answer about rows
+		return out, errors.Join(err, stage.RowsError{}) // joined: not taken for the answer about rows
 	})), nil)
 	err := errors.Join(l.Push(at(0), 1), l.Mark(mark(1)))
 	if err == nil || !strings.Contains(err.Error(), "no rows are refused") {
 		t.Fatal(err)
 	}
-	answers := stage.RowErrors{1: shardlake.ErrSkip, 2: nil, 3: shardlake.Reject(errors.New("no score")), 4: errBroken}
+	answers := stage.RowsError{1: shardlake.ErrSkip, 2: nil, 3: shardlake.Reject(errors.New("no score")), 4: errBroken}
 	check(t, answers.Error(), "3 rows are refused, the first of them row 1: skip this row")
 	st := stage.Named("score", stage.Batch(10, func(ctx context.Context, rows []int) ([]int, error) {
 		out, err := tenfold(ctx, rows)
-		errs := stage.RowErrors{}
+		errs := stage.RowsError{}
 		for i := range rows {
 			errs[i] = cmp.Or(err, answers[rows[i]])
 		}
@@ -191,13 +191,13 @@ func TestBatchStops(t *testing.T) {
 	}{
 		"error":    {func(context.Context, []int) ([]int, error) { return nil, errBroken }, "3 rows from here to 3.0: broken"},
 		"reject":   {func(context.Context, []int) ([]int, error) { return nil, shardlake.Reject(errBroken) }, "3 rows from here to 3.0: rejected: broken: of which row?"},
-		"skip":     {func(context.Context, []int) ([]int, error) { return nil, shardlake.ErrSkip }, "answer single rows through stage.RowErrors"},
+		"skip":     {func(context.Context, []int) ([]int, error) { return nil, shardlake.ErrSkip }, "answer single rows through stage.RowsError"},
 		"fewer":    {func(_ context.Context, rows []int) ([]int, error) { return rows[1:], nil }, "2 results for 3 rows: want one for each"},
 		"more":     {func(_ context.Context, rows []int) ([]int, error) { return append(rows, 1), nil }, "4 results for 3 rows"},
 		"none":     {func(context.Context, []int) ([]int, error) { return nil, nil }, "0 results for 3 rows"},
-		"too few":  {func(context.Context, []int) ([]int, error) { return nil, stage.RowErrors{0: shardlake.ErrSkip} }, "0 results for 3 rows"},
-		"no row":   {func(_ context.Context, r []int) ([]int, error) { return r, stage.RowErrors{3: errBroken} }, "refuses rows [3] of 3: they count from 0"},
-		"negative": {func(_ context.Context, r []int) ([]int, error) { return r, stage.RowErrors{-1: errBroken} }, "refuses rows [-1] of 3"},
+		"too few":  {func(context.Context, []int) ([]int, error) { return nil, stage.RowsError{0: shardlake.ErrSkip} }, "0 results for 3 rows"},
+		"no row":   {func(_ context.Context, r []int) ([]int, error) { return r, stage.RowsError{3: errBroken} }, "refuses rows [3] of 3: they count from 0"},
+		"negative": {func(_ context.Context, r []int) ([]int, error) { return r, stage.RowsError{-1: errBroken} }, "refuses rows [-1] of 3"},
 		"panic":    {func(context.Context, []int) ([]int, error) { panic("boom") }, "panic: boom"},
 	} {
 		l := open(t, stage.Named("score", stage.Batch(8, c.f)), nil)

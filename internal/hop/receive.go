@@ -8,17 +8,6 @@ import (
 	"github.com/shardlake/shardlake"
 )
 
-type receiver[T any] struct {
-	env     *shardlake.Env
-	next    shardlake.Emit[T]
-	decoder Decoder[T]
-	ledger  *Ledger
-	records []shardlake.Record
-	origins []shardlake.Origin
-	rows    []T
-	waited  int // marks for which the watermark has not been known
-}
-
 // receiveRows bounds a batch that is given on.
 const receiveRows = 256
 

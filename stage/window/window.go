@@ -116,7 +116,7 @@ func (w Window) Before(s Span, t shardlake.Instant) (b Span, ok bool) {
 	return b, t < b.End
 }
 
-// Gap, Longest and Lateness are the settings.
+// Gap is that of sessions; 0 for others.
 func (w Window) Gap() time.Duration { return w.gap }
 
 // Longest is the bound of a session.
@@ -138,7 +138,7 @@ func (w Window) Pane(s Span, mark shardlake.Instant) (n int, at shardlake.Instan
 	last, step := 0, micros(w.size)
 	if w.early > 0 {
 		step = micros(w.early)
-		last = int((due-s.Start-1)/step) // of the pane that comes out when due
+		last = int((due - s.Start - 1) / step) // of the pane that comes out when due
 	}
 	switch {
 	case mark >= due:
