@@ -156,7 +156,9 @@ type slot[K comparable] struct {
 	Key   K                 `json:"k"`
 }
 
-func (s slot[K]) span() window.Span { return window.Span{Start: s.Start, End: s.End, Pane: int(s.Pane)} }
+func (s slot[K]) span() window.Span {
+	return window.Span{Start: s.Start, End: s.End, Pane: int(s.Pane)}
+}
 
 func (a *aligned[K, In, Row]) prepare() (err error) {
 	a.table, err = newTable[slot[K], Row](fmt.Sprintf("aggregate by %v", a.w))

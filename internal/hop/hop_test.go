@@ -72,7 +72,9 @@ func TestWatermarkCountsBehindTheLastFrame(t *testing.T) {
 func TestHeirsTakeThePlace(t *testing.T) {
 	l := hop.NewLedger(shardlake.HashRange{})
 	for lane, w := range map[string]shardlake.Instant{"a": 50, "b": 60, "c": 1000} {
-		take(t, l, header(lane, 1, w))
+		h := header(lane, 1, w)
+		h.Peers = []string{"a", "b", "c"}
+		take(t, l, h)
 	}
 	a, b := header("a", 2, 55), header("b", 2, 70)
 	a.Ended, a.Heirs, b.Ended, b.Heirs = true, []string{"ab"}, true, []string{"ab"}

@@ -62,8 +62,10 @@ type policy interface {
 // run is the whole life of a world.
 func (w *world) run() {
 	w.trace.begun = time.Now()
-	for i := range w.slots {
-		w.slots[i].next = time.Now().Add(w.policy.begin(i))
+	for _, g := range w.groups {
+		for i := range g.slots {
+			g.slots[i].next = time.Now().Add(w.policy.begin(i))
+		}
 	}
 	for {
 		synctest.Wait()
@@ -99,23 +101,42 @@ func (w *world) over() bool {
 		w.violate("no end %v after the last fault: %s", patience, w.state())
 		return true
 	}
-	if !w.stream.ended || slices.ContainsFunc(w.slots, func(s slot) bool { return !s.over }) {
+	if slices.ContainsFunc(w.groups, func(g *group) bool { return !g.over() }) {
 		return false
 	}
 	// Processes that stood still and late requests may still do harm.
 	if len(w.late) > 0 && w.policy.patient() || slices.ContainsFunc(w.procs, (*process).running) {
 		return false
 	}
-	if err := w.oracle.final(w.want()); err != nil {
-		w.violate("%w", err)
+	for _, g := range w.groups {
+		if err := g.oracle.final(g.want()); err != nil {
+			w.violate("%w", err)
+		}
 	}
 	return true
 }
 
+// over tells whether all that is in the group's stream is done with.
+func (g *group) over() bool {
+	return g.stream.ended && !slices.ContainsFunc(g.slots, func(s slot) bool { return !s.over })
+}
+
+// quiet tells whether nobody of the group can do anything any more.
+func (g *group) quiet() bool {
+	of := func(c *call) bool { return c.by.group == g }
+	return g.over() && !slices.ContainsFunc(g.late, of) && !slices.ContainsFunc(g.procs, func(p *process) bool { return p.group == g && p.running() })
+}
+
 // reap takes note of processes that have ended.
 func (w *world) reap() {
-	for i := range w.slots {
-		s := &w.slots[i]
+	for _, g := range w.groups {
+		g.reap()
+	}
+}
+
+func (g *group) reap() {
+	for i := range g.slots {
+		s := &g.slots[i]
 		if s.now == nil {
 			continue
 		}
@@ -125,26 +146,26 @@ func (w *world) reap() {
 		}
 		p := s.now
 		s.now = nil
-		w.checkMemory(p)
+		g.checkMemory(p)
 		switch {
 		case err == nil && !p.stopped:
 			s.over = true
-			w.trace.add("%s ends: nothing is left to do", p.name)
-			if !w.stream.ended {
-				w.violate("%s found nothing left to do, and the stream goes on", p.name)
+			g.trace.add("%s ends: nothing is left to do", p.name)
+			if !g.stream.ended {
+				g.violate("%s found nothing left to do, and the stream goes on", p.name)
 			}
 			continue
 		case err == nil:
-			w.trace.add("%s has stopped", p.name)
+			g.trace.add("%s has stopped", p.name)
 		default:
-			w.report.Failed++
-			w.trace.add("%s failed", p.name)
-			w.trace.note("%s: %v", p.name, err)
-			if !w.calm.IsZero() && time.Since(w.calm) > patience/2 {
-				w.violate("%s failed long after the last fault: %w", p.name, err)
+			g.report.Failed++
+			g.trace.add("%s failed", p.name)
+			g.trace.note("%s: %v", p.name, err)
+			if !g.calm.IsZero() && time.Since(g.calm) > patience/2 {
+				g.violate("%s failed long after the last fault: %w", p.name, err)
 			}
 		}
-		s.next = time.Now().Add(w.pause(10 * time.Second))
+		s.next = time.Now().Add(g.pause(10 * time.Second))
 	}
 }
 
@@ -164,10 +185,12 @@ func (w *world) pause(most time.Duration) time.Duration {
 }
 
 func (w *world) startDue() {
-	for i := range w.slots {
-		s := &w.slots[i]
-		if s.now == nil && !s.over && !time.Now().Before(s.next) {
-			s.now = w.start(i)
+	for _, g := range w.groups {
+		for i := range g.slots {
+			s := &g.slots[i]
+			if s.now == nil && !s.over && !time.Now().Before(s.next) {
+				s.now = g.start(i)
+			}
 		}
 	}
 }
@@ -203,9 +226,11 @@ func (w *world) ready() (ready []*call, next time.Time) {
 		}
 		soonest(now.Add(time.Second)) // who knows what comes first
 	}
-	for _, s := range w.slots {
-		if s.now == nil && !s.over {
-			soonest(s.next)
+	for _, g := range w.groups {
+		for _, s := range g.slots {
+			if s.now == nil && !s.over {
+				soonest(s.next)
+			}
 		}
 	}
 	return ready, next
@@ -233,8 +258,11 @@ func (w *world) sleep(until time.Time) {
 // end kills what is left and waits until every goroutine is gone.
 func (w *world) end() {
 	w.report.Virtual = time.Since(w.trace.begun)
-	w.report.Turns, w.report.Files = w.turn, len(w.oracle.files)
-	w.report.Leftover = len(w.oracle.leftover())
+	w.report.Turns = w.turn
+	for _, g := range w.groups {
+		w.report.Files += len(g.oracle.files)
+		w.report.Leftover += len(g.oracle.leftover())
+	}
 	w.report.Trace, w.report.Hash = w.trace.lines, w.trace.hash
 	for _, p := range w.procs {
 		w.bus.kill(p)

@@ -71,7 +71,8 @@ func Search[T any](t *testing.T, b Bounds, s Scenario[T]) (e Exploration) {
 		p := &search{bounds: b, path: path, seen: seen}
 		var w *world
 		synctest.Test(t, func(*testing.T) {
-			w = newWorld(s, p)
+			w = newWorld(p)
+			newGroup(w, s)
 			w.run()
 		})
 		e.Runs++
@@ -115,9 +116,11 @@ func (p *search) patient() bool           { return false }
 
 // before fills the stream.
 func (p *search) before(w *world) {
-	if !w.stream.ended {
-		w.put(w.rows)
-		w.stream.ended, w.calm = true, time.Now()
+	for _, g := range w.groups {
+		if !g.stream.ended {
+			g.put(g.rows)
+			g.stream.ended, w.calm = true, time.Now()
+		}
 	}
 }
 
@@ -173,18 +176,20 @@ func (p *search) state(w *world) uint64 {
 	var b strings.Builder
 	note := func(what ...any) { fmt.Fprintln(&b, what...) }
 	note(p.crashes, p.late, time.Since(w.trace.begun))
-	rows, err := w.table.List(context.Background())
-	slices.SortFunc(rows, func(a, b lease.Row) int { return cmp.Compare(a.Lane, b.Lane) })
-	note(err)
-	for _, r := range rows {
-		note(r.Lane, numbers(r), r.Beat, r.Owner, r.Want, r.Pos, r.Ended, len(r.Pending), r.Prev != nil, len(r.State))
+	for _, g := range w.groups {
+		rows, err := g.table.List(context.Background())
+		slices.SortFunc(rows, func(a, b lease.Row) int { return cmp.Compare(a.Lane, b.Lane) })
+		note(err)
+		for _, r := range rows {
+			note(r.Lane, numbers(r), r.Beat, r.Owner, r.Want, r.Pos, r.Ended, len(r.Pending), r.Prev != nil, len(r.State))
+		}
+		var uploads []string
+		for _, u := range g.oracle.uploads {
+			uploads = append(uploads, fmt.Sprintln(plainKey(u.key), u.complete, u.aborted))
+		}
+		slices.Sort(uploads)
+		note(uploads)
 	}
-	var uploads []string
-	for _, u := range w.oracle.uploads {
-		uploads = append(uploads, fmt.Sprintln(plainKey(u.key), u.complete, u.aborted))
-	}
-	slices.Sort(uploads)
-	note(uploads)
 	for _, x := range w.procs {
 		note(x.name, x.history, x.running())
 	}

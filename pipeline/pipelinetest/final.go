@@ -18,7 +18,7 @@ func (o *oracle) final(want map[string]int64) error {
 		}
 	}
 	got := map[string]int64{}
-	objects := o.w.memory.Objects()
+	objects := o.g.memory.Objects()
 	for _, key := range slices.Sorted(maps.Keys(objects)) {
 		folder := o.folderOf(key)
 		rows, err := o.read(folder, objects[key])
@@ -57,7 +57,7 @@ func (o *oracle) final(want map[string]int64) error {
 // order checks that rows of one key are in order over lanes, commits and files.
 func (o *oracle) order() error {
 	rank := map[string]int{}
-	for i, x := range o.w.stream.shards {
+	for i, x := range o.g.stream.shards {
 		rank[x.id] = i
 	}
 	files := slices.SortedFunc(maps.Values(o.files), func(a, b *file) int {

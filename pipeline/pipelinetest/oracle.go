@@ -14,7 +14,7 @@ import (
 // oracle knows what was committed and looks at what is visible, after every
 // effect that changes either.
 type oracle struct {
-	w       *world
+	g       *group
 	read    func(folder string, file []byte) ([]Row, error)
 	folders []string
 
@@ -54,9 +54,9 @@ type file struct {
 	rows        []Row
 }
 
-func newOracle(w *world, read func(string, []byte) ([]Row, error)) *oracle {
+func newOracle(g *group, read func(string, []byte) ([]Row, error)) *oracle {
 	return &oracle{
-		w: w, read: read, uploads: map[string]*upload{}, commits: map[string]*commit{}, chains: map[string][]*commit{},
+		g: g, read: read, uploads: map[string]*upload{}, commits: map[string]*commit{}, chains: map[string][]*commit{},
 		owned: map[string]int{}, files: map[string]*file{}, total: map[string]int64{}, peak: map[string]int64{},
 	}
 }
@@ -80,13 +80,13 @@ func (o *oracle) folderOf(key string) string {
 
 func (o *oracle) acquired(r lease.Row) {
 	if _, again := o.owned[r.Lane]; again {
-		o.w.report.HandOvers++
+		o.g.report.HandOvers++
 	}
-	o.owned[r.Lane] = o.w.turn
+	o.owned[r.Lane] = o.g.turn
 }
 
 func (o *oracle) created(id, key string, meta map[string]string) {
-	o.uploads[id] = &upload{key: key, cid: meta["sl-commit"], turn: o.w.turn}
+	o.uploads[id] = &upload{key: key, cid: meta["sl-commit"], turn: o.g.turn}
 }
 
 func (o *oracle) isComplete(id string) bool { u := o.uploads[id]; return u != nil && u.complete }
@@ -99,7 +99,7 @@ func (o *oracle) aborted(id string) {
 	}
 	u.aborted = true
 	if c := o.commits[u.cid]; c != nil && !c.repair && slices.Contains(c.uploads, id) {
-		o.w.violate("upload %s of %s is aborted, and commit %d of %s lists it", id, plainKey(u.key), c.number, short(c.lane))
+		o.g.violate("upload %s of %s is aborted, and commit %d of %s lists it", id, plainKey(u.key), c.number, short(c.lane))
 	}
 }
 
@@ -119,7 +119,7 @@ func (o *oracle) committed(r lease.Row) {
 		}
 		u := o.uploads[e.Upload]
 		if u == nil || u.aborted {
-			o.w.violate("commit %d of %s lists upload %s of %s, which is gone", c.number, short(c.lane), e.Upload, plainKey(e.Key))
+			o.g.violate("commit %d of %s lists upload %s of %s, which is gone", c.number, short(c.lane), e.Upload, plainKey(e.Key))
 			return
 		}
 		c.keys, c.uploads = append(c.keys, u.key), append(c.uploads, e.Upload)
@@ -128,17 +128,17 @@ func (o *oracle) committed(r lease.Row) {
 	if n := len(chain); n > 0 {
 		c.after = chain[n-1]
 		if !o.whole(c.after) {
-			o.w.violate("commit %d of %s replaces commit %d, which is not visible as a whole", c.number, short(c.lane), c.after.number)
+			o.g.violate("commit %d of %s replaces commit %d, which is not visible as a whole", c.number, short(c.lane), c.after.number)
 		}
 		if c.after.ended && !c.after.repair {
-			o.w.violate("commit %d of %s follows the one that ended the lane", c.number, short(c.lane))
+			o.g.violate("commit %d of %s follows the one that ended the lane", c.number, short(c.lane))
 		}
 		if c.number != c.after.number+1 {
-			o.w.violate("commit %d of %s follows number %d", c.number, short(c.lane), c.after.number)
+			o.g.violate("commit %d of %s follows number %d", c.number, short(c.lane), c.after.number)
 		}
 	}
 	o.commits[c.id], o.chains[r.Lane] = c, append(chain, c)
-	o.w.report.Commits++
+	o.g.report.Commits++
 }
 
 // whole tells whether all files of a commit are visible, or it is taken back.
@@ -149,20 +149,20 @@ func (o *oracle) whole(c *commit) bool {
 // cleared checks that nothing is forgotten that is not visible.
 func (o *oracle) cleared(r lease.Row) {
 	if c := o.commits[r.CommitID]; c != nil && len(r.Pending) == 0 && !o.whole(c) {
-		o.w.violate("the list of commit %d of %s is cleared before all its files are visible", c.number, short(c.lane))
+		o.g.violate("the list of commit %d of %s is cleared before all its files are visible", c.number, short(c.lane))
 	}
 }
 
 // forgotten checks that a row that is deleted keeps nobody from reading its shard
 // again, and that each child has taken over what it kept.
 func (o *oracle) forgotten(lane string) {
-	x := o.w.stream.find(lane)
+	x := o.g.stream.find(lane)
 	if !x.trimmed {
-		o.w.violate("the row of %s is deleted, and the stream still lists the shard", short(lane))
+		o.g.violate("the row of %s is deleted, and the stream still lists the shard", short(lane))
 	}
 	for _, c := range x.children {
 		if len(o.chains[c]) == 0 {
-			o.w.violate("the row of %s is deleted, and its child %s has not taken over what it kept", short(lane), short(c))
+			o.g.violate("the row of %s is deleted, and its child %s has not taken over what it kept", short(lane), short(c))
 		}
 	}
 }
@@ -181,7 +181,7 @@ func (o *oracle) deleted(key string) {
 		return
 	}
 	if !f.of.repair {
-		o.w.violate("%s is deleted", plainKey(key))
+		o.g.violate("%s is deleted", plainKey(key))
 	}
 	delete(o.files, key)
 	o.count(f, -1)
@@ -191,30 +191,30 @@ func (o *oracle) deleted(key string) {
 func (o *oracle) completed(id, key string) error {
 	u := o.uploads[id]
 	if u == nil {
-		o.w.violate("%s is visible, of an upload that nobody began", plainKey(key))
+		o.g.violate("%s is visible, of an upload that nobody began", plainKey(key))
 		return nil
 	}
 	u.complete = true
 	c := o.commits[u.cid]
 	switch {
 	case c == nil:
-		o.w.violate("%s is visible and not committed", plainKey(key))
+		o.g.violate("%s is visible and not committed", plainKey(key))
 		return nil
 	case !slices.Contains(c.uploads, id):
-		o.w.violate("%s is visible and its commit does not list it", plainKey(key))
+		o.g.violate("%s is visible and its commit does not list it", plainKey(key))
 	case c.after != nil && !o.whole(c.after):
-		o.w.violate("%s of commit %d is visible before all of commit %d", plainKey(key), c.number, c.after.number)
+		o.g.violate("%s of commit %d is visible before all of commit %d", plainKey(key), c.number, c.after.number)
 	case c.after == nil:
 		o.parents(c)
 	}
 	if old := o.files[key]; old != nil {
-		o.w.violate("%s is replaced", plainKey(key))
+		o.g.violate("%s is replaced", plainKey(key))
 		o.count(old, -1)
 	}
 	f := &file{key: key, folder: o.folderOf(key), of: c}
 	var err error
-	if f.rows, err = o.read(f.folder, o.w.memory.Objects()[key]); err != nil {
-		o.w.violate("%s cannot be read: %v", plainKey(key), err)
+	if f.rows, err = o.read(f.folder, o.g.memory.Objects()[key]); err != nil {
+		o.g.violate("%s cannot be read: %v", plainKey(key), err)
 	}
 	o.files[key] = f
 	o.count(f, 1)
@@ -223,14 +223,14 @@ func (o *oracle) completed(id, key string) error {
 
 // parents checks that nothing of a lane is visible before all of its parents is.
 func (o *oracle) parents(c *commit) {
-	x := o.w.stream.find(c.lane)
+	x := o.g.stream.find(c.lane)
 	if x == nil {
 		return
 	}
 	for _, id := range x.parents {
 		chain := o.chains[id]
 		if len(chain) == 0 || !chain[len(chain)-1].ended || !o.whole(chain[len(chain)-1]) {
-			o.w.violate("rows of %s are visible before all rows of its parent %s", short(c.lane), short(id))
+			o.g.violate("rows of %s are visible before all rows of its parent %s", short(c.lane), short(id))
 		}
 	}
 }
@@ -241,7 +241,7 @@ func (o *oracle) count(f *file, sign int64) {
 		o.total[k] += sign * cmp.Or(r.Value, 1)
 		o.peak[k] = max(o.peak[k], o.total[k])
 		if r.Value == 0 && o.total[k] > 1 {
-			o.w.violate("row %s is visible %d times", k, o.total[k])
+			o.g.violate("row %s is visible %d times", k, o.total[k])
 		}
 	}
 }
@@ -249,7 +249,7 @@ func (o *oracle) count(f *file, sign int64) {
 // vanish removes an upload that a row lists and that is not visible yet, as a
 // lifecycle rule would; false if there is none.
 func (o *oracle) vanish() bool {
-	for _, x := range o.w.stream.shards {
+	for _, x := range o.g.stream.shards {
 		chain := o.chains[x.id]
 		if len(chain) == 0 {
 			continue
@@ -257,8 +257,8 @@ func (o *oracle) vanish() bool {
 		for _, id := range chain[len(chain)-1].uploads {
 			if u := o.uploads[id]; !u.complete && !u.aborted {
 				u.aborted = true
-				o.w.trace.add("the upload of %s vanishes", plainKey(u.key))
-				return o.w.memory.Abort(context.Background(), u.key, id) == nil
+				o.g.trace.add("the upload of %s vanishes", plainKey(u.key))
+				return o.g.memory.Abort(context.Background(), u.key, id) == nil
 			}
 		}
 	}
@@ -269,17 +269,17 @@ func (o *oracle) vanish() bool {
 // is none. A stream keeps records for a day at least: nobody is left then who has
 // seen the shard listed and not its row, and is about to make one.
 func (o *oracle) trim() bool {
-	if slices.ContainsFunc(slices.Concat(o.w.bus.sorted(), o.w.late), func(c *call) bool { return c.op == "row" }) {
+	if slices.ContainsFunc(slices.Concat(o.g.bus.sorted(), o.g.late), func(c *call) bool { return c.op == "row" }) {
 		return false
 	}
-	for _, x := range o.w.stream.shards {
+	for _, x := range o.g.stream.shards {
 		chain := o.chains[x.id]
 		if x.trimmed || !x.closed || len(chain) == 0 {
 			continue
 		}
 		if last := chain[len(chain)-1]; last.ended && o.whole(last) && !last.repair {
 			x.trimmed = true
-			o.w.trace.add("%s is trimmed", short(x.id))
+			o.g.trace.add("%s is trimmed", short(x.id))
 			return true
 		}
 	}

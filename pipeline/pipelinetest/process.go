@@ -14,7 +14,7 @@ import (
 // process is one start of a worker: a pipeline of its own, until Run returns. The
 // driver's goroutine owns it, but for what bus.mu guards.
 type process struct {
-	*world
+	*group
 	id     int // counts starts
 	name   string
 	sizes  Sizes
@@ -32,31 +32,31 @@ type process struct {
 }
 
 // start begins a process.
-func (w *world) start(slot int) *process {
-	p := &process{world: w, id: len(w.procs), sizes: w.policy.sizes()}
-	p.name = fmt.Sprintf("w%d.%d", slot, p.id)
-	w.procs = append(w.procs, p)
-	cfg := w.config
+func (g *group) start(slot int) *process {
+	p := &process{group: g, id: len(g.procs), sizes: g.policy.sizes()}
+	p.name = fmt.Sprintf("%s%d.%d", g.prefix, slot, p.id)
+	g.procs = append(g.procs, p)
+	cfg := g.config
 	cfg.Owner = p.name
-	cfg.Leases = w.wrapTable(p.name, simTable{p})
+	cfg.Leases = g.wrapTable(p.name, simTable{p})
 	cfg.CommitRecords = cmp.Or(cfg.CommitRecords, p.sizes.CommitRecords)
 	cfg.CommitEvery = cmp.Or(cfg.CommitEvery, p.sizes.CommitEvery)
 	cfg.Ahead = cmp.Or(cfg.Ahead, p.sizes.Ahead)
 	cfg.Memory = cmp.Or(cfg.Memory, 16<<20)
 	cfg.Discover = cmp.Or(cfg.Discover, 10*time.Second)
-	if cfg.Log == nil && w.verbose {
-		cfg.Log = slog.New(logTo{t: &w.trace, worker: p.name})
+	if cfg.Log == nil && g.verbose {
+		cfg.Log = slog.New(logTo{t: &g.trace, worker: p.name})
 	}
 	p.pipe = pipeline.New(cfg)
-	store := w.wrapStore(p.name, simStore{p})
-	w.build(p, func(prefix string) sink.Folder {
-		w.oracle.folder(prefix)
+	store := g.wrapStore(p.name, simStore{p})
+	g.build(p, func(prefix string) sink.Folder {
+		g.oracle.folder(prefix)
 		return sink.Folder{Store: store, Prefix: prefix, FileBytes: p.sizes.FileBytes, MaxOpen: p.sizes.MaxOpen}
 	})
 	var ctx context.Context
 	ctx, p.cancel = context.WithCancel(context.Background())
-	w.trace.add("%s starts: %+v", p.name, p.sizes)
-	w.report.Starts++
+	g.trace.add("%s starts: %+v", p.name, p.sizes)
+	g.report.Starts++
 	go func() {
 		err := p.pipe.Run(ctx)
 		p.bus.mu.Lock()

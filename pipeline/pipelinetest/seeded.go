@@ -19,14 +19,13 @@ func (d *dice) IntN(n int) int {
 
 // seeded is the policy of a run: all that happens follows from one number.
 type seeded struct {
-	rng      dice
-	faults   Faults
-	until    int // faults happen before this turn
-	reshards int // that are left
+	rng    dice
+	faults Faults
+	until  int // faults happen before this turn
 }
 
-func newSeeded(seed uint64, f Faults, reshards int) *seeded {
-	p := &seeded{rng: dice{seed}, faults: f, reshards: reshards}
+func newSeeded(seed uint64, f Faults) *seeded {
+	p := &seeded{rng: dice{seed}, faults: f}
 	// A world in which everything goes wrong at once explores less than many in
 	// which some things do.
 	for _, chance := range []*int{&p.faults.Refused, &p.faults.Unanswered, &p.faults.Late, &p.faults.Slow, &p.faults.Crash, &p.faults.Stop, &p.faults.Pause, &p.faults.Jump, &p.faults.Trim, &p.faults.Vanish} {
@@ -61,15 +60,8 @@ func (p *seeded) sizes() Sizes {
 
 // before lets the world change.
 func (p *seeded) before(w *world) {
-	switch {
-	case w.input < w.rows && (w.turn >= p.until || p.rng.IntN(6) == 0):
-		w.put(1 + p.rng.IntN(8))
-	case w.input == w.rows && p.reshards == 0 && !w.stream.ended && w.turn >= p.until:
-		w.stream.ended = true
-		w.trace.add("the stream ends")
-	}
-	if p.reshards > 0 && (w.turn >= p.until || p.chance(p.faults.Reshard)) {
-		p.reshard(w)
+	for _, g := range w.groups {
+		p.flow(g)
 	}
 	if w.turn >= p.until {
 		if w.calm.IsZero() {
@@ -86,27 +78,48 @@ func (p *seeded) before(w *world) {
 			c.held = time.Now().Add(d)
 		}
 	}
-	if p.chance(p.faults.Trim) && w.oracle.trim() {
-		w.report.Faults["trim"]++
+	for _, g := range w.groups {
+		p.disturb(g)
 	}
-	if w.config.Repair && p.chance(p.faults.Vanish) && w.oracle.vanish() {
-		w.report.Faults["vanish"]++
+}
+
+// flow lets rows come in, and shards split and merge.
+func (p *seeded) flow(g *group) {
+	switch {
+	case g.input < g.rows && (g.turn >= p.until || p.rng.IntN(6) == 0):
+		g.put(1 + p.rng.IntN(8))
+	case g.input == g.rows && g.reshards == 0 && !g.stream.ended && g.turn >= p.until && (g.ready == nil || g.ready()):
+		g.stream.ended = true
+		g.trace.add("the stream%s ends", g.of())
 	}
-	for i := range w.slots {
-		s := &w.slots[i]
+	if g.reshards > 0 && (g.turn >= p.until || p.chance(p.faults.Reshard)) {
+		p.reshard(g)
+	}
+}
+
+// disturb is what befalls a group of workers.
+func (p *seeded) disturb(g *group) {
+	if p.chance(p.faults.Trim) && g.oracle.trim() {
+		g.report.Faults["trim"]++
+	}
+	if g.config.Repair && p.chance(p.faults.Vanish) && g.oracle.vanish() {
+		g.report.Faults["vanish"]++
+	}
+	for i := range g.slots {
+		s := &g.slots[i]
 		if s.now == nil {
 			continue
 		}
 		switch {
 		case !s.now.stopped && p.chance(p.faults.Stop):
-			w.trace.add("%s is told to stop", s.now.name)
-			w.report.Faults["stop"]++
+			g.trace.add("%s is told to stop", s.now.name)
+			g.report.Faults["stop"]++
 			s.now.stopped = true
 			s.now.cancel()
 		case p.chance(p.faults.Pause):
 			d := p.seconds(60)
-			w.trace.add("%s stands still for %v", s.now.name, d)
-			w.report.Faults["pause"]++
+			g.trace.add("%s stands still for %v", s.now.name, d)
+			g.report.Faults["pause"]++
 			s.now.paused = time.Now().Add(d)
 			if p.rng.IntN(2) == 0 { // it is taken for dead
 				s.now, s.next = nil, time.Now().Add(p.seconds(20))
@@ -116,17 +129,25 @@ func (p *seeded) before(w *world) {
 }
 
 // reshard splits a shard, or merges two.
-func (p *seeded) reshard(w *world) {
-	p.reshards--
-	live := w.stream.live()
+func (p *seeded) reshard(g *group) {
+	g.reshards--
+	live := g.stream.live()
 	if n := p.rng.IntN(len(live)); len(live) > 1 && p.rng.IntN(2) == 0 {
 		n = min(n, len(live)-2)
-		w.trace.add("%s and %s merge", short(live[n].id), short(live[n+1].id))
-		w.stream.merge(n)
-	} else if w.stream.split(live[n]) {
-		w.trace.add("%s splits", short(live[n].id))
+		g.trace.add("%s and %s%s merge", short(live[n].id), short(live[n+1].id), g.of())
+		g.stream.merge(n)
+	} else if g.stream.split(live[n], p.share(g)) {
+		g.trace.add("%s%s splits", short(live[n].id), g.of())
 	}
-	w.report.Faults["reshard"]++
+	g.report.Faults["reshard"]++
+}
+
+// share is how much of a shard's range the lower child gets, of 1,024 parts.
+func (p *seeded) share(g *group) uint64 {
+	if !g.uneven {
+		return 512
+	}
+	return uint64(1 + p.rng.IntN(1023))
 }
 
 // choose picks any call, and what goes wrong with it.

@@ -24,7 +24,7 @@ type shard struct {
 	parents, children []string
 	hashes            shardlake.HashRange
 	records           []shardlake.Record
-	rows              []int // records[i] stands for row rows[i]
+	rows              []int // records[i] stands for row rows[i], in a stream of rows
 	closed            bool
 	trimmed           bool // its records are too old: it is not listed any more
 }
@@ -71,13 +71,17 @@ func (s *stream) open(r shardlake.HashRange, parents ...*shard) {
 	s.shards = append(s.shards, n)
 }
 
-// split closes a shard and opens two; false if its range is too narrow.
-func (s *stream) split(old *shard) bool {
+// split closes a shard and opens two, of which the lower gets some 1,024ths of its
+// range; false if that is too narrow.
+func (s *stream) split(old *shard, share uint64) bool {
 	from, to := binary.BigEndian.Uint64(old.hashes.From[:8]), binary.BigEndian.Uint64(old.hashes.To[:8])
-	if to-from < 2 {
+	if to-from < 2 || share != 512 && to-from < 1<<20 {
 		return false
 	}
 	mid := hashAt(from + (to-from)/2 + 1)
+	if share != 512 {
+		mid = hashAt(from + (to-from)/1024*share + 1)
+	}
 	s.open(shardlake.HashRange{From: old.hashes.From, To: before(mid)}, old)
 	s.open(shardlake.HashRange{From: mid, To: old.hashes.To}, old)
 	return true
@@ -103,20 +107,21 @@ func (s *stream) merge(n int) {
 
 // put appends a row's record to the shard that takes its key.
 func (s *stream) put(row int, key string, now shardlake.Instant) *shard {
-	h := shardlake.HashOf(key)
-	for _, x := range s.shards {
-		if x.closed || !x.hashes.Contains(h) {
-			continue
-		}
-		s.seq++
-		x.rows = append(x.rows, row)
-		x.records = append(x.records, shardlake.Record{
-			Pos: shardlake.Position{Seq: strconv.FormatUint(s.seq, 10)},
-			Key: key, Arrived: now, Data: []byte(strconv.Itoa(row)),
-		})
-		return x
-	}
-	return nil
+	x := s.add(shardlake.HashOf(key), key, []byte(strconv.Itoa(row)), now)
+	x.rows = append(x.rows, row)
+	return x
+}
+
+// add appends a record to the shard that takes what is put to a place.
+func (s *stream) add(at shardlake.Hash, key string, data []byte, now shardlake.Instant) *shard {
+	i := slices.IndexFunc(s.shards, func(x *shard) bool { return !x.closed && x.hashes.Contains(at) })
+	x := s.shards[i] // open shards cover all places
+	s.seq++
+	x.records = append(x.records, shardlake.Record{
+		Pos: shardlake.Position{Seq: strconv.FormatUint(s.seq, 10)},
+		Key: key, Arrived: now, Data: data,
+	})
+	return x
 }
 
 // find returns a shard by id, or nil.

@@ -87,13 +87,15 @@ func (w *world) state() string {
 	for _, c := range w.bus.sorted() {
 		fmt.Fprintf(&b, "waits: %s; ", c)
 	}
-	rows, err := w.table.List(context.Background())
-	if err != nil {
-		return err.Error()
-	}
-	slices.SortFunc(rows, func(a, b lease.Row) int { return strings.Compare(a.Lane, b.Lane) })
-	for _, r := range rows {
-		fmt.Fprintf(&b, "%s: %s of %q at %v, %d pending, ended %v, want %q, hold %q; ", short(r.Lane), numbers(r), r.Owner, r.Pos, len(r.Pending), r.Ended, r.Want, r.Hold)
+	for _, g := range w.groups {
+		rows, err := g.table.List(context.Background())
+		if err != nil {
+			return err.Error()
+		}
+		slices.SortFunc(rows, func(a, b lease.Row) int { return strings.Compare(a.Lane, b.Lane) })
+		for _, r := range rows {
+			fmt.Fprintf(&b, "%s%s: %s of %q at %v, %d pending, ended %v, want %q, hold %q; ", g.prefix, short(r.Lane), numbers(r), r.Owner, r.Pos, len(r.Pending), r.Ended, r.Want, r.Hold)
+		}
 	}
 	return b.String()
 }

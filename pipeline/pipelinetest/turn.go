@@ -28,7 +28,7 @@ func (w *world) act(ready []*call, a action) {
 	}
 	if a.fault != none {
 		w.report.Faults[faultNames[a.fault]]++
-		w.oracle.disturbed(c)
+		c.by.oracle.disturbed(c)
 	}
 	switch a.fault {
 	case slow:
@@ -91,7 +91,7 @@ func outcome(err error) string {
 
 // leave ends a call whose caller has gone: it is lost, or arrives later.
 func (w *world) leave(c *call) {
-	w.oracle.disturbed(c)
+	c.by.oracle.disturbed(c)
 	w.bus.mu.Lock()
 	w.bus.remove(c)
 	w.bus.mu.Unlock()
@@ -122,8 +122,8 @@ func (w *world) crash(p *process) {
 		}
 	}
 	p.cancel()
-	for i := range w.slots {
-		if s := &w.slots[i]; s.now == p {
+	for i := range p.slots {
+		if s := &p.slots[i]; s.now == p {
 			s.now, s.next = nil, time.Now().Add(w.pause(20*time.Second))
 		}
 	}

@@ -17,21 +17,32 @@ import (
 
 // world is what outlives a worker, and the one who runs it.
 type world struct {
-	bus    bus
-	policy policy
-	trace  trace
-	stream *stream
-	memory *sinktest.Memory // what is visible
-	lake   sink.Store       // the way to it
-	table  lease.Store
-	oracle *oracle
+	bus     bus
+	policy  policy
+	trace   trace
+	groups  []*group // one, or a second one that reads what the first one sends
+	procs   []*process
+	late    []*call // requests whose caller was told that they failed
+	turn    int
+	calm    time.Time // when faults ended; zero before
+	verbose bool
+	report  Report
+}
 
-	procs []*process
-	slots []slot
-	late  []*call // requests whose caller was told that they failed
-	turn  int
-	calm  time.Time // when faults ended; zero before
-	input int       // rows that are put
+// group is workers that run the same pipeline, and what they have in common.
+type group struct {
+	*world
+	prefix   string // of its workers' names
+	stream   *stream
+	memory   *sinktest.Memory // what is visible
+	lake     sink.Store       // the way to it
+	table    lease.Store
+	oracle   *oracle
+	slots    []slot
+	input    int         // rows that are put
+	reshards int         // that are left
+	uneven   bool        // shards are split at any place
+	ready    func() bool // the stream may end; nil says that it may when all rows are in it
 
 	// What the scenario says.
 	config    pipeline.Config
@@ -41,9 +52,6 @@ type world struct {
 	wrapStore func(string, sink.Store) sink.Store
 	wrapTable func(string, lease.Store) lease.Store
 	want      func() map[string]int64
-	verbose   bool
-
-	report Report
 }
 
 // slot is a place for one worker.
@@ -53,51 +61,68 @@ type slot struct {
 	over bool      // its process found nothing left to do
 }
 
+// of names the group's stream in a trace, where there are two.
+func (g *group) of() string {
+	if len(g.groups) == 1 {
+		return ""
+	}
+	return " of " + g.prefix
+}
+
 func same[T any](_ string, v T) T { return v }
 
-// newWorld ties a scenario to a policy.
-func newWorld[T any](s Scenario[T], p policy) *world {
-	w := &world{
-		policy: p, memory: &sinktest.Memory{Part: 1 << 20}, table: new(lease.Memory), config: s.Config, rows: len(s.Rows),
-		stream: newStream(max(1, cmp.Or(s.Shards, 2))), wrapStore: same[sink.Store], wrapTable: same[lease.Store],
+// newWorld is without workers.
+func newWorld(p policy) *world {
+	w := &world{policy: p}
+	w.bus.notify = make(chan struct{}, 1)
+	w.report.Faults = map[string]int{}
+	return w
+}
+
+// newGroup adds the workers of a scenario to a world.
+func newGroup[T any](w *world, s Scenario[T]) *group {
+	g := &group{
+		world: w, prefix: "w", memory: &sinktest.Memory{Part: 1 << 20}, table: new(lease.Memory), config: s.Config, rows: len(s.Rows),
+		stream: newStream(max(1, cmp.Or(s.Shards, 2))), reshards: s.Reshards, wrapStore: same[sink.Store], wrapTable: same[lease.Store],
 	}
-	w.lake = w.memory
+	w.groups = append(w.groups, g)
+	g.lake = g.memory
 	if s.Lake != nil {
-		w.lake = s.Lake(w.lake)
+		g.lake = s.Lake(g.lake)
 	}
 	if s.Table != nil {
-		w.table = s.Table(w.table)
+		g.table = s.Table(g.table)
 	}
-	w.bus.notify = make(chan struct{}, 1)
-	w.oracle = newOracle(w, s.Read)
-	w.slots = make([]slot, max(1, s.Workers))
-	w.report.Faults = map[string]int{}
-	w.key = func(i int) string { return s.Key(s.Rows[i]) }
+	g.oracle = newOracle(g, s.Read)
+	g.slots = make([]slot, max(1, s.Workers))
+	g.key = func(i int) string { return s.Key(s.Rows[i]) }
 	wrapSource := same[source.Source[T]]
 	if s.WrapSource != nil {
 		wrapSource = s.WrapSource
 	}
 	if s.WrapStore != nil {
-		w.wrapStore = s.WrapStore
+		g.wrapStore = s.WrapStore
 	}
 	if s.WrapTable != nil {
-		w.wrapTable = s.WrapTable
+		g.wrapTable = s.WrapTable
 	}
-	w.build = func(p *process, lake func(string) sink.Folder) {
+	g.build = func(p *process, lake func(string) sink.Folder) {
 		s.Build(p.pipe, wrapSource(p.name, &simSource[T]{p, s.Rows, s.At}), lake)
 	}
-	w.want = func() map[string]int64 {
-		var shards []Shard[T]
-		for _, x := range w.stream.shards {
-			sh := Shard[T]{ID: x.id, Parents: x.parents, Hashes: x.hashes}
-			for _, i := range x.rows {
-				sh.Rows = append(sh.Rows, s.Rows[i])
-			}
-			shards = append(shards, sh)
+	g.want = func() map[string]int64 { return s.Want(shardsOf(g.stream, s.Rows)) }
+	return g
+}
+
+// shardsOf is what was put into a stream.
+func shardsOf[T any](from *stream, rows []T) (shards []Shard[T]) {
+	for _, x := range from.shards {
+		sh := Shard[T]{ID: x.id, Parents: x.parents, Hashes: x.hashes}
+		for _, i := range x.rows {
+			sh.Rows = append(sh.Rows, rows[i])
 		}
-		return s.Want(shards)
+		shards = append(shards, sh)
 	}
-	return w
+	return shards
 }
 
 // Simulate runs a scenario once, in a bubble of its own, and reports; it fails
@@ -131,7 +156,8 @@ func simulate[T any](t *testing.T, seed uint64, s Scenario[T], verbose bool) (r 
 	t.Helper()
 	s.check(t)
 	synctest.Test(t, func(*testing.T) {
-		w := newWorld(s, newSeeded(seed, s.Faults.withDefaults(), s.Reshards))
+		w := newWorld(newSeeded(seed, s.Faults.withDefaults()))
+		newGroup(w, s)
 		w.verbose = verbose
 		w.run()
 		r = w.report
@@ -167,9 +193,9 @@ func (w *world) faulty() bool {
 }
 
 // put adds the next n rows to the stream.
-func (w *world) put(n int) {
-	for ; n > 0 && w.input < w.rows; n-- {
-		w.stream.put(w.input, w.key(w.input), shardlake.At(time.Now()))
-		w.input++
+func (g *group) put(n int) {
+	for ; n > 0 && g.input < g.rows; n-- {
+		g.stream.put(g.input, g.key(g.input), shardlake.At(time.Now()))
+		g.input++
 	}
 }
