@@ -38,7 +38,7 @@ const (
 func growing(keys int, fresh bool) plan {
 	const perCommit = 100_000
 	return plan{keys: keys, perCommit: perCommit, fresh: fresh, stretches: []stretch{
-		{name: loading, commits: max(1, keys/perCommit), load: true},
+		{name: loading, commits: (keys + perCommit - 1) / perCommit, load: true},
 		{name: touching1, commits: 8, touched: max(1, keys/100)},
 		{name: touching2, commits: 8, touched: max(1, keys/10)},
 		{name: resuming, commits: 1, touched: max(1, keys/100), last: true},
@@ -179,11 +179,16 @@ func (p plan) isNew(i, key int) bool {
 
 // distinct is the number of keys that all records have together.
 func (p plan) distinct() int {
-	if !p.fresh {
-		return p.keys
+	n := 0
+	for _, s := range p.stretches {
+		switch {
+		case s.load:
+			n += p.keys
+		case p.fresh:
+			n += s.commits * s.touched
+		}
 	}
-	_, n := p.at(p.commits(true) - 1)
-	return n + p.stretches[len(p.stretches)-1].touched
+	return max(n, p.keys)
 }
 
 // scattered spreads 0 to n-1 over the same numbers, so that keys which come one after
