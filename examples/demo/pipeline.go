@@ -55,7 +55,7 @@ type PageMinute struct {
 func build(p *pipeline.Pipeline, src source.Source[Click], lake *dir.Store) {
 	clicks := p.Read(src)
 	views := clicks.Via(stage.Filter(human)).Via(stage.TryMap(toView))
-	minutes := views.Via(stage.Aggregate(window.Tumbling(time.Minute).Grace(30*time.Second), section, newMinute, addView))
+	minutes := views.Via(stage.AggregatePartial(window.Tumbling(time.Minute).Grace(30*time.Second), section, newMinute, addView))
 
 	clicks.Write(lake.Folder("raw/clicks"), avro.Format)
 	views.Write(lake.Folder("views").By(sink.Day("dt"), sink.Field("section").As("part")), parquet.Format)

@@ -38,7 +38,7 @@ type MinuteUpstream struct {
 func Build(p *pipeline.Pipeline, src source.Source[Snapshot], lake datasets.Lake) {
 	snapshots := p.Read(src)
 	peers := snapshots.Via(stage.FlatMap(peersOf))
-	minutes := peers.Via(stage.Aggregate(window.Tumbling(time.Minute).Grace(time.Minute), upstream, newMinute, addPeer))
+	minutes := peers.Via(stage.AggregatePartial(window.Tumbling(time.Minute).Grace(time.Minute), upstream, newMinute, addPeer))
 
 	snapshots.Write(lake.Folder("snapshots"), parquet.Format)
 	snapshots.Write(lake.Folder("snapshots_avro"), avro.Format)

@@ -57,8 +57,8 @@ type Minute struct {
 // Build is the whole pipeline.
 func Build(p *pipeline.Pipeline, src source.Source[Line], lake datasets.Lake) {
 	lines := p.Read(src)
-	hours := lines.Via(stage.Aggregate(window.Tumbling(time.Hour).Grace(time.Minute), country, newHour, addToHour))
-	minutes := lines.Via(stage.Aggregate(window.Tumbling(time.Minute).Grace(time.Minute), all, newMinute, addToMinute))
+	hours := lines.Via(stage.AggregatePartial(window.Tumbling(time.Hour).Grace(time.Minute), country, newHour, addToHour))
+	minutes := lines.Via(stage.AggregatePartial(window.Tumbling(time.Minute).Grace(time.Minute), all, newMinute, addToMinute))
 
 	lines.Write(lake.Folder("lines").By(sink.Field("country").As("country_part")), parquet.Format)
 	lines.Write(lake.Folder("lines_avro"), avro.Format)

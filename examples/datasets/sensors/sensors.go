@@ -39,8 +39,8 @@ func (r Reading) When() time.Time { return r.Time }
 func (r Reading) Key() string { return r.Sensor }
 
 // HourSensor adds up the readings of a sensor in an hour. The sensor is the
-// partition key, so as long as the stream is not resharded there is one row for an
-// hour and sensor. Numbers are text, since they keep all digits.
+// partition key, so there is one row for an hour and sensor, also where the stream is
+// resharded meanwhile. Numbers are text, since they keep all digits.
 type HourSensor struct {
 	HourStart time.Time
 	Sensor    string

@@ -69,7 +69,7 @@ const grace = 2 * time.Minute
 // Build is the whole pipeline.
 func Build(p *pipeline.Pipeline, src source.Source[Hit], lake datasets.Lake) {
 	hits := p.Read(src)
-	hours := hits.Via(stage.Aggregate(window.Tumbling(time.Hour).Grace(grace), status, newHour, addHit))
+	hours := hits.Via(stage.AggregatePartial(window.Tumbling(time.Hour).Grace(grace), status, newHour, addHit))
 
 	hits.Write(lake.Folder("hits").By(sink.Day("dt")), parquet.Format)
 	hits.Write(lake.Folder("hits_avro"), avro.Format)
