@@ -70,3 +70,27 @@ func ExampleProducer() {
 	fmt.Println(p.Flush(ctx), p.Stats().Records)
 	// Output: <nil> 3
 }
+
+// Rows go on to a second stream, grouped by another key; the tasks that read it do so
+// with Frames and Receive of source/kinesis:
+//
+//	p.Read(kinesis.Frames(cfg)).Via(kinesis.Receive(codec.JSON[Square]))
+func ExampleRegroup() {
+	srv := kinesistest.New(kinesistest.Config{}) // in place of an account
+	if err := srv.CreateStream("by-parity", 1); err != nil {
+		fmt.Println(err)
+	}
+	cfg := kinesis.Config{Stream: "by-parity", Region: "us-east-1", Endpoint: srv.URL(), HTTPClient: srv.Client(),
+		AllowHTTP: true, Credentials: credentials.NewStaticCredentialsProvider("test", "test", "")}
+	parity := func(n int) string { return []string{"even", "odd"}[n%2] }
+	p := pipeline.New(pipeline.Config{})
+	p.Read(source.Values(1, 2, 3)).Into(kinesis.Regroup(kinesis.RegroupConfig{Config: cfg, Buckets: 4}, parity,
+		func(dst []byte, n int) ([]byte, error) { return strconv.AppendInt(dst, int64(n), 10), nil }))
+	if err := p.Run(context.Background()); err != nil {
+		fmt.Println(err)
+	}
+	records, err := srv.Records("by-parity", "shardId-000000000000")
+	fmt.Println(len(records), "frames, one for each bucket of the one commit", err)
+	// Output:
+	// 4 frames, one for each bucket of the one commit <nil>
+}
