@@ -1,6 +1,7 @@
 package hop
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -15,6 +16,7 @@ type Sending[T any] struct {
 	Name    string // tells senders of one pipeline apart
 	Buckets int    // a power of two
 	Hold    int    // bytes of rows at which a commit is asked for
+	Room    int    // bytes of rows in a frame, at most; 0 stands for 768 KiB, the most that a record holds
 	Key     func(T) string
 	Encode  func(dst []byte, row T) ([]byte, error)
 	What    string // of errors and dead letters
@@ -46,6 +48,7 @@ const (
 
 // NewWriter is that of a lane.
 func NewWriter[T any](env *shardlake.Env, s Sending[T]) *Writer[T] {
+	s.Room = cmp.Or(s.Room, frameRoom)
 	return &Writer[T]{Sending: s, env: env, rows: make([]chunks, s.Buckets), told: shardlake.Never, mark: shardlake.Mark{Watermark: shardlake.Never}}
 }
 
@@ -71,11 +74,11 @@ func (w *Writer[T]) Write(ctx context.Context, b shardlake.Batch[T]) error {
 
 func (w *Writer[T]) add(key string, t shardlake.Instant, data []byte) error {
 	size := RowSize(key, data)
-	if size > frameRoom || !utf8.ValidString(key) {
-		return shardlake.Reject(fmt.Errorf("a row of %d bytes with the key %.64q: a row that is sent on has a key of UTF-8 and takes at most %d bytes, key and payload together", len(key)+len(data), key, frameRoom))
+	if size > w.Room || !utf8.ValidString(key) {
+		return shardlake.Reject(fmt.Errorf("a row of %d bytes with the key %.64q: a row that is sent on has a key of UTF-8 and takes at most %d bytes, key and payload together", len(key)+len(data), key, w.Room))
 	}
 	c := &w.rows[BucketOf(key, w.Buckets)]
-	if n := len(*c); n == 0 || len((*c)[n-1])+size > frameRoom {
+	if n := len(*c); n == 0 || len((*c)[n-1])+size > w.Room {
 		*c = append(*c, nil)
 	}
 	last := &(*c)[len(*c)-1]

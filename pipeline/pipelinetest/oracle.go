@@ -26,6 +26,8 @@ type oracle struct {
 	files   map[string]*file
 	total   map[string]int64 // of what is visible, by Row.ID
 	peak    map[string]int64 // the highest it ever was
+
+	listed, sent map[string]bool // frames that a commit lists, that are in the next group's stream
 }
 
 // upload is one that was begun.
@@ -43,8 +45,9 @@ type commit struct {
 	ended    bool
 	keys     []string
 	uploads  []string
-	after    *commit // the one before, of the lane
-	repair   bool    // it is being taken back
+	frames   []string // that it sends to the next group
+	after    *commit  // the one before, of the lane
+	repair   bool     // it is being taken back
 }
 
 // file is a visible object.
@@ -58,6 +61,7 @@ func newOracle(g *group, read func(string, []byte) ([]Row, error)) *oracle {
 	return &oracle{
 		g: g, read: read, uploads: map[string]*upload{}, commits: map[string]*commit{}, chains: map[string][]*commit{},
 		owned: map[string]int{}, files: map[string]*file{}, total: map[string]int64{}, peak: map[string]int64{},
+		listed: map[string]bool{}, sent: map[string]bool{},
 	}
 }
 
@@ -103,8 +107,12 @@ func (o *oracle) aborted(id string) {
 	}
 }
 
-// entry is what a Pending of a file sink tells about where it lies.
-type entry struct{ Key, Upload string }
+// entry is what a Pending of a file sink tells about where it lies, or what one that
+// is sent on holds.
+type entry struct {
+	Key, Upload string
+	Frames      [][]byte
+}
 
 // committed takes note of a commit that is in its row now. It may be told again.
 func (o *oracle) committed(r lease.Row) {
@@ -114,8 +122,15 @@ func (o *oracle) committed(r lease.Row) {
 	c := &commit{lane: r.Lane, id: r.CommitID, number: r.Number, ended: r.Ended}
 	for _, p := range r.Pending {
 		var e entry
-		if err := json.Unmarshal(p.Data, &e); err != nil || e.Key == "" {
+		if err := json.Unmarshal(p.Data, &e); err != nil {
 			continue // of another kind of sink
+		}
+		for _, f := range e.Frames {
+			c.frames = append(c.frames, string(f))
+			o.listed[string(f)] = true
+		}
+		if e.Key == "" {
+			continue
 		}
 		u := o.uploads[e.Upload]
 		if u == nil || u.aborted {
@@ -141,9 +156,20 @@ func (o *oracle) committed(r lease.Row) {
 	o.g.report.Commits++
 }
 
-// whole tells whether all files of a commit are visible, or it is taken back.
+// whole tells whether all files of a commit are visible and all its frames sent, or it
+// is taken back.
 func (o *oracle) whole(c *commit) bool {
-	return c.repair || !slices.ContainsFunc(c.keys, func(k string) bool { return o.files[k] == nil })
+	return c.repair || !slices.ContainsFunc(c.keys, func(k string) bool { return o.files[k] == nil }) &&
+		!slices.ContainsFunc(c.frames, func(f string) bool { return !o.sent[f] })
+}
+
+// arrives looks at a frame that comes into the next group's stream, as what: it is
+// committed. It may come again.
+func (o *oracle) arrives(frame []byte, what string) {
+	if !o.listed[string(frame)] {
+		o.g.violate("%s is sent, and no commit lists it", what)
+	}
+	o.sent[string(frame)] = true
 }
 
 // cleared checks that nothing is forgotten that is not visible.

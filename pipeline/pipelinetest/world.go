@@ -137,10 +137,16 @@ func Simulate[T any](t *testing.T, seed uint64, s Scenario[T]) Report {
 // promise is broken.
 func Run[T any](t *testing.T, seed uint64, s Scenario[T]) Report {
 	t.Helper()
-	r := simulate(t, seed, s, false)
+	return shown(t, seed, func(verbose bool) Report { return simulate(t, seed, s, verbose) })
+}
+
+// shown fails the test, with the trace, if a run breaks a promise.
+func shown(t *testing.T, seed uint64, run func(verbose bool) Report) Report {
+	t.Helper()
+	r := run(false)
 	if r.Violation != nil {
 		// Once more, with the log of the pipeline between the turns.
-		again := simulate(t, seed, s, true)
+		again := run(true)
 		for _, l := range again.Trace {
 			t.Log(l)
 		}
