@@ -116,6 +116,30 @@ func restored(t *testing.T, of shardlake.HashRange, inherited bool, all ...*hop.
 	return l
 }
 
+// A merge may come before the first frames to one of the two, which has kept nothing
+// then: its child does not know yet who sends, whatever the other has reached.
+func TestMergeBeforeTheFirstFrames(t *testing.T) {
+	low := shardlake.HashRange{To: hop.Start(1, 2)}
+	low.To[0] = 0x7f
+	a := hop.NewLedger(low)
+	x := header("x", 1, 100)
+	x.Of = 2
+	take(t, a, x)
+	watermark(t, a, 100)
+	child := restored(t, shardlake.HashRange{To: shardlake.MaxHash}, true, a)
+	watermark(t, child, shardlake.Never)
+	x.Bucket = 1 // of the same commit
+	if mark := take(t, child, x); mark != shardlake.Never {
+		t.Errorf("judged by %v", int64(mark))
+	}
+	watermark(t, child, 100)
+	x.Bucket, x.Commit, x.Watermark = 0, 2, 150
+	if mark := take(t, child, x); mark != 100 {
+		t.Errorf("judged by %v", int64(mark))
+	}
+	watermark(t, restored(t, shardlake.HashRange{To: shardlake.MaxHash}, false, child), 100)
+}
+
 // When shards of the reader are merged, the child's watermark is the lower one, and
 // what was late in the other stays late: its windows have fired.
 func TestFloorsOfAMerge(t *testing.T) {

@@ -20,6 +20,8 @@ type Ledger struct {
 	buckets map[int]*bucket
 	mark    shardlake.Instant // of the lane; never falls
 	dirty   map[int]bool
+
+	own, restored int // buckets whose frames come to the lane, -1 until Restore, and those that had an entry
 }
 
 // bucket is what is known of one.
@@ -49,7 +51,7 @@ const keepEnded = 8 * 24 * time.Hour
 
 // NewLedger is that of a lane; a lane without a range gets frames of all buckets.
 func NewLedger(lane shardlake.HashRange) *Ledger {
-	return &Ledger{lane: lane, buckets: map[int]*bucket{}, mark: shardlake.Never, dirty: map[int]bool{}}
+	return &Ledger{lane: lane, buckets: map[int]*bucket{}, mark: shardlake.Never, dirty: map[int]bool{}, own: -1}
 }
 
 func peerKey(group, lane string) string { return group + "\x00" + lane }
@@ -131,7 +133,7 @@ func (l *Ledger) Done(h *Header) {
 func (l *Ledger) least() shardlake.Instant {
 	least := shardlake.Forever
 	for n := range l.of {
-		if !l.lane.IsZero() && !l.lane.Contains(Start(n, l.of)) {
+		if !l.takes(n) {
 			continue
 		}
 		b := l.buckets[n]
@@ -225,16 +227,43 @@ func (l *Ledger) Restore(schema string, e shardlake.Entry, inherited bool) error
 	if h := (Header{Of: k.Of, Bucket: n, Lane: "x", Life: "x", Commit: 1}); h.check() != nil {
 		return h.check()
 	}
-	if _, had := l.buckets[n]; had && inherited {
+	_, had := l.buckets[n]
+	if had && inherited {
 		return fmt.Errorf("bucket %d comes from two shards", n)
 	}
 	l.buckets[n] = k.bucket
-	// The lane's watermark is that of its buckets; of two parents, the lower one.
-	l.mark = shardlake.Forever
-	for _, b := range l.buckets {
-		l.mark = min(l.mark, b.Floor)
+	// The lane's watermark is that of its buckets; of two parents, the lower one. A
+	// bucket without an entry has not been heard of: one parent may have been read to
+	// its end before the first frame came to it, when the other was ahead.
+	if l.own < 0 {
+		l.own = l.count()
+	}
+	if !had && l.takes(n) {
+		l.restored++
+	}
+	l.mark = shardlake.Never
+	if l.restored == l.own {
+		l.mark = shardlake.Forever
+		for _, b := range l.buckets {
+			l.mark = min(l.mark, b.Floor)
+		}
 	}
 	return nil
+}
+
+// count tells how many buckets there are whose frames come to the lane.
+func (l *Ledger) count() (n int) {
+	for b := range l.of {
+		if l.takes(b) {
+			n++
+		}
+	}
+	return n
+}
+
+// takes tells whether the frames of a bucket come to the lane.
+func (l *Ledger) takes(bucket int) bool {
+	return l.lane.IsZero() || l.lane.Contains(Start(bucket, l.of))
 }
 
 // Bytes estimates the memory of it.

@@ -14,6 +14,7 @@ import (
 	"github.com/shardlake/shardlake"
 	"github.com/shardlake/shardlake/codec"
 	"github.com/shardlake/shardlake/internal/hop"
+	"github.com/shardlake/shardlake/pipeline/lease"
 	"github.com/shardlake/shardlake/sink"
 	"github.com/shardlake/shardlake/source"
 )
@@ -25,6 +26,7 @@ type hopping struct {
 	stragglers bool // some views come after their window has closed
 	faults     Faults
 	buckets    int
+	shards     [2]int // that the two streams begin with
 	broken     broken
 }
 
@@ -35,6 +37,7 @@ type broken struct {
 	atOnce  bool                                                                                     // a frame does not wait for the one before
 	frame   func(f *hop.Frame, from *shardlake.Record) []hop.Frame                                   // what is taken instead
 	env     func(*shardlake.Env) *shardlake.Env                                                      // that the receiver keeps its ledger in
+	table   func(worker string, t lease.Store) lease.Store                                           // of the receivers
 	between func(env *shardlake.Env, next shardlake.Emit[view]) (in shardlake.Emit[view], err error) // receiver and windows
 }
 
@@ -62,14 +65,17 @@ func (h *hopping) simulate(t *testing.T, seed uint64, verbose bool) (r Report) {
 
 // groups makes the two.
 func (h *hopping) groups(w *world) {
-	from := newGroup(w, Scenario[view]{Rows: h.views, Key: func(v view) string { return v.Device }, Workers: 2, Shards: 2, Reshards: 3})
+	from := newGroup(w, Scenario[view]{Rows: h.views, Key: func(v view) string { return v.Device }, Workers: 2, Shards: h.shards[0], Reshards: 3})
 	from.prefix = "a"
-	to := newGroup(w, Scenario[hop.Frame]{Workers: 2, Shards: 2, Reshards: 5, Read: h.read})
+	to := newGroup(w, Scenario[hop.Frame]{Workers: 2, Shards: h.shards[1], Reshards: 5, Read: h.read})
 	to.prefix, to.uneven, to.ready = "b", true, from.quiet
 	from.build = func(p *process, _ func(string) sink.Folder) {
 		p.pipe.Read(&simSource[view]{p, h.views, view.when}).Into(&frameSink{h, p, to})
 	}
 	from.want = func() map[string]int64 { return nil }
+	if h.broken.table != nil {
+		to.wrapTable = h.broken.table
+	}
 	to.build = func(p *process, lake func(string) sink.Folder) {
 		h.receiver(p.pipe, frameSource{&simSource[hop.Frame]{p: p}}, lake)
 	}

@@ -169,6 +169,9 @@ func (o *oracle) arrives(frame []byte, what string) {
 	if !o.listed[string(frame)] {
 		o.g.violate("%s is sent, and no commit lists it", what)
 	}
+	if o.sent[string(frame)] {
+		o.g.report.Faults["frame again"]++
+	}
 	o.sent[string(frame)] = true
 }
 

@@ -40,29 +40,55 @@ func scenarioOf(seed uint64) pipelinetest.Scenario[click] {
 	return scenario(3, 3, 4)
 }
 
-// Everything that a seed decides may happen to a fleet, and each row is in the
-// lake once.
+// hopEvery is how many seeds of one fleet there are to one of two, which takes longer.
+const hopEvery = 3
+
+// Everything that a seed decides may happen to a fleet, or to one and another that goes
+// on with its rows, and each row is in the lake once.
 func TestSim(t *testing.T) {
-	if *only >= 0 {
-		r := pipelinetest.Run(t, uint64(*only), scenarioOf(uint64(*only)))
-		for _, l := range r.Trace {
-			t.Log(l)
+	fleet := func(t *testing.T, seed uint64) pipelinetest.Report {
+		return pipelinetest.Run(t, seed, scenarioOf(seed))
+	}
+	// The last line is that of the single fleet.
+	lines := simulations(t, "hop", hopEvery, pipelinetest.RunHop) + simulations(t, "fleet", 1, fleet)
+	if *summary != "" {
+		if err := os.WriteFile(*summary, []byte(lines), 0o644); err != nil {
+			t.Error(err)
 		}
-		note(t, []pipelinetest.Report{r}, 0)
-		return
 	}
-	begun := time.Now()
-	var all []pipelinetest.Report
-	for seed := *from; seed < *from+*seeds && !t.Failed(); seed++ {
-		r := pipelinetest.Run(t, seed, scenarioOf(seed))
-		r.Trace = nil
-		all = append(all, r)
-	}
-	note(t, all, time.Since(begun))
+}
+
+// simulations runs the seeds that are asked for, of so many one, and adds up what
+// happened in a line.
+func simulations(t *testing.T, what string, every uint64, run func(*testing.T, uint64) pipelinetest.Report) (line string) {
+	t.Run(what, func(t *testing.T) {
+		begun := time.Now()
+		var all []pipelinetest.Report
+		first, behind := *from, *from+*seeds
+		if *only >= 0 {
+			first, behind, every = uint64(*only), uint64(*only)+1, 1
+		}
+		for seed := first; seed < behind && !t.Failed(); seed += every {
+			r := run(t, seed)
+			if *only >= 0 {
+				for _, l := range r.Trace {
+					t.Log(l)
+				}
+			}
+			r.Trace = nil
+			all = append(all, r)
+		}
+		line = note(all, time.Since(begun))
+		if what != "fleet" {
+			line = what + ": " + line
+		}
+		t.Log(line)
+	})
+	return line + "\n"
 }
 
 // note adds up what happened, in one line.
-func note(t *testing.T, all []pipelinetest.Report, wall time.Duration) {
+func note(all []pipelinetest.Report, wall time.Duration) string {
 	var turns, starts, failed, commits, handOvers, leftover int
 	var virtual time.Duration
 	faults := map[string]int{}
@@ -77,12 +103,6 @@ func note(t *testing.T, all []pipelinetest.Report, wall time.Duration) {
 	for _, k := range slices.Sorted(maps.Keys(faults)) {
 		kinds = append(kinds, fmt.Sprintf("%s %d", k, faults[k]))
 	}
-	line := fmt.Sprintf("seeds %d, calls %d, faults {%s}, starts %d, failed %d, commits %d, hand-overs %d, left uploads %d, virtual %v, wall %v",
+	return fmt.Sprintf("seeds %d, calls %d, faults {%s}, starts %d, failed %d, commits %d, hand-overs %d, left uploads %d, virtual %v, wall %v",
 		len(all), turns, strings.Join(kinds, ", "), starts, failed, commits, handOvers, leftover, virtual.Round(time.Second), wall.Round(time.Millisecond))
-	t.Log(line)
-	if *summary != "" {
-		if err := os.WriteFile(*summary, []byte(line+"\n"), 0o644); err != nil {
-			t.Error(err)
-		}
-	}
 }
