@@ -35,7 +35,12 @@ def main():
         a.add_argument("--" + name, required=True)
     a.add_argument("--name", default="chaos", help="what the checks are called")
     a = a.parse_args()
-    bucket, report = Bucket(a.s3, a.bucket), Report(a.name)
+    observe(a, Bucket(a.s3, a.bucket), look, verdict, "no number was there twice, no file uncommitted, none gone")
+
+
+def observe(a, bucket, look, verdict, statement):
+    """Looks until it reads "end", then gives the verdict and ends the program. look returns what must not be."""
+    report = Report(a.name)
     bucket.create()
     print("ready", flush=True)
     lines = queue.Queue()
@@ -46,15 +51,19 @@ def main():
             try:
                 line = lines.get(timeout=EVERY)
             except queue.Empty:
-                if not look(bucket, a):
+                if not bucket.look():
                     missed += 1
+                elif problems := look(bucket, a):
+                    raise Broken("; ".join(problems[:5]) + f" ({len(problems)} in all)")
                 continue
             if line.strip() != "end":
                 sys.exit("chaos.py: the driver has gone")
             break
         looks = bucket.looks
-        report.check(f"in {looks} looks while the fleet ran ({missed} others found no instant) no number was there twice, no file uncommitted, none gone",
+        report.check(f"in {looks} looks while the fleet ran ({missed} others found no instant) {statement}",
                      [] if looks else ["it never looked"])
+        while not bucket.look():
+            pass
         result = verdict(report, bucket, a)
         result["looks"] = looks
     except Broken as e:
@@ -66,15 +75,10 @@ def main():
 
 
 def look(bucket, a):
-    """Looks once, with all that holds at any instant."""
-    if not bucket.look():
-        return False
+    """All that holds at any instant."""
     files = bucket.files.values()
     # Read after the listing: what was visible then must be committed now.
-    problems = list(twice(numbers(files))) + (list(uncommitted(files, rows_of(a))) if files else [])
-    if problems:
-        raise Broken("; ".join(problems[:5]) + f" ({len(problems)} in all)")
-    return True
+    return list(twice(numbers(files))) + (list(uncommitted(files, rows_of(a))) if files else [])
 
 
 def rows_of(a):
@@ -84,19 +88,23 @@ def rows_of(a):
 def acknowledged(path):
     """What was put: {number: (key, kind, shard, sequence number)}."""
     out = {}
+    for n, key, kind, shard, seq, _, _ in lines_of(path):
+        if n in out:
+            sys.exit(f"chaos.py: {path} has number {n} twice")
+        out[n] = (key, kind, shard, int(seq) if shard else None)
+    return out
+
+
+def lines_of(path):
+    """Number, key, kind, shard, sequence number, user and time of what was put."""
     with open(path) as f:
         for line in f:
-            n, key, kind, shard, seq = line.rstrip("\n").split("\t")
-            if int(n) in out:
-                sys.exit(f"chaos.py: {path} has number {n} twice")
-            out[int(n)] = (key, kind, shard, int(seq) if shard else None)
-    return out
+            n, *rest = line.rstrip("\n").split("\t")
+            yield int(n), *rest
 
 
 def verdict(report, bucket, a):
     put, rows = acknowledged(a.put), rows_of(a)
-    while not bucket.look():
-        pass
     files = sorted(bucket.files.values(), key=lambda f: (f.shard, f.commit, f.number))
     by_number = numbers(files)
     count = collections.Counter(kind for _, kind, _, _ in put.values())
@@ -114,8 +122,8 @@ def verdict(report, bucket, a):
     report.check("no unfinished upload is left in the server, but of shards that are read to their end", other)
     report.run("an upload that is left is noticed", unfinished, a, files, rows)
     report.run("a file that is there twice is noticed", doubled, bucket, put)
-    report.run("a file that is gone is noticed", missing, bucket, put)
-    report.run("after the damage is mended all is as before", lambda: accounts(put, reread(bucket)))
+    report.run("a file that is gone is noticed", missing_file, bucket, AVRO, lambda files: accounts(put, files))
+    report.run("after the damage is mended all is as before", lambda: accounts(put, bucket.reread()))
     return {"files": len(files), "rows": len(by_number[ROWS]), "dead": len(by_number[DEAD]), "uploads": len(ended)}
 
 
@@ -244,33 +252,28 @@ def belongs(key, files, rows):
     return bool(shards) and all(rows[s].get("checkpoint") == "SHARD_END" for s in shards)
 
 
-def reread(bucket):
-    """All files as they are now."""
-    return [bucket.read(path, size) for path, size in bucket.list().items()]
-
-
 def doubled(bucket, put):
     """Copies a file under the name that the next commit would have given it."""
     f = next(f for f in bucket.files.values() if f.folder == ROWS)
     copy = f.path.replace(f"-{f.commit:010d}-", f"-{f.commit + 1:010d}-")
     bucket.s3.copy_file(f"{bucket.name}/{f.path}", f"{bucket.name}/{copy}")
-    files = reread(bucket)
+    files = bucket.reread()
     bucket.s3.delete_file(f"{bucket.name}/{copy}")
     if not list(twice(numbers(files))) or not accounts(put, files):
         yield f"{f.path} was doubled and nothing was said"
 
 
-def missing(bucket, put):
-    """Removes a file, and puts it back."""
-    f = next(f for f in bucket.files.values() if f.folder == AVRO)
+def missing_file(bucket, folder, accounts):
+    """Removes a file, which accounts must notice, and puts it back."""
+    f = next(f for f in bucket.files.values() if f.folder == folder)
     path = f"{bucket.name}/{f.path}"
     with bucket.s3.open_input_stream(path) as source:
         data = source.read()
     bucket.s3.delete_file(path)
-    files = reread(bucket)
+    files = bucket.reread()
     with bucket.s3.open_output_stream(path) as sink:
         sink.write(data)
-    if not accounts(put, files):
+    if not accounts(files):
         yield f"{f.path} was removed and nothing was said"
 
 

@@ -54,8 +54,8 @@ class File:
 class Bucket:
     """The bucket, and what was seen of it so far."""
 
-    def __init__(self, endpoint, name):
-        self.name = name
+    def __init__(self, endpoint, name, file=File):
+        self.name, self.file = name, file
         self.s3 = pyarrow.fs.S3FileSystem(
             access_key=os.environ["AWS_ACCESS_KEY_ID"], secret_key=os.environ["AWS_SECRET_ACCESS_KEY"],
             endpoint_override=endpoint.removeprefix("http://"), scheme="http", region="us-east-1", allow_bucket_creation=True)
@@ -96,7 +96,11 @@ class Bucket:
             data = f.read()
         if len(data) != size:
             raise Broken(f"{path} was listed with {size} bytes and has {len(data)}")
-        return File(path, size, data)
+        return self.file(path, size, data)
+
+    def reread(self):
+        """All files as they are now."""
+        return [self.read(path, size) for path, size in self.list().items()]
 
     def look(self, tries=40):
         """Looks once and reads what is new. False if no instant was found."""

@@ -32,7 +32,7 @@ export AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=testtest GOTOOLCHAIN=auto
 unset AWS_PROFILE AWS_SESSION_TOKEN AWS_ENDPOINT_URL AWS_ENDPOINT_URL_S3 AWS_ENDPOINT_URL_KINESIS
 
 readonly CASES="payloads stateful web-access web-access-log online-retail machine-sensors airport-weather nginx-status earthquakes
- throttled-web killed-web killed-sensors kinesislocal-nginx kinesislocal-quakes ferrokinesis-web ferrokinesis-sensors ferrokinesis-fanout s3-web s3-quakes s3-suite kinesis-suite dynamo-suite chaos chaos-kinesislocal self-check"
+ throttled-web killed-web killed-sensors kinesislocal-nginx kinesislocal-quakes ferrokinesis-web ferrokinesis-sensors ferrokinesis-fanout s3-web s3-quakes s3-suite kinesis-suite dynamo-suite chaos chaos-kinesislocal chaos-hop self-check"
 if [ "${1:-}" = list ]; then
   printf '%s\n' $CASES
   exit
@@ -197,7 +197,7 @@ chaos() {
   shift
   mkdir "$work/$name"
   # tee -i: after Ctrl-C the driver still has something to say, and workers to stop.
-  "$work/chaos-driver" -name "$name" -dir "$work/$name" -worker "$work/chaos-worker" -python "$python" -oracle judge/chaos.py \
+  "$work/chaos-driver" -name "$name" -dir "$work/$name" -worker "$work/chaos-worker" -python "$python" -oracle "${ORACLE:-judge/chaos.py}" \
     -s3 "$VERSITYGW_ENDPOINT" "$@" 2>&1 | tee -i "$log" || status=$?
   grep -E '^(ok  |FAIL) ' "$log" >> "$results" || true
   if [ "$status" != 0 ]; then
@@ -268,6 +268,8 @@ run() {
     # service does, and takes a few records a second.
     chaos) chaos "$1" -kinesis "$FERROKINESIS_ENDPOINT" -dynamodb "$MINISTACK_ENDPOINT" -for "${CHAOS_SECONDS:-120}s" -seed "${CHAOS_SEED:-1}" ;;
     chaos-kinesislocal) chaos "$1" -kinesis "$KINESISLOCAL_ENDPOINT" -dynamodb "$DYNALITE_ENDPOINT" -for 60s -rate 8 ;;
+    # Two groups of them, joined by a stream.
+    chaos-hop) ORACLE=judge/hop.py chaos "$1" -kinesis "$FERROKINESIS_ENDPOINT" -dynamodb "$MINISTACK_ENDPOINT" -hop -workers 2 -shards 3 -rate 200 -gap 1500ms -for "${CHAOS_SECONDS:-35}s" -seed "${CHAOS_SEED:-1}" ;;
     self-check) self_check "$1" ;;
     *) die "unknown case $1: judge/run.sh list" ;;
   esac
@@ -281,7 +283,7 @@ server() {
     s3-*) echo versitygw ;;
     kinesis-suite) echo kinesislocal ferrokinesis ;;
     dynamo-*) echo ministack dynalite ;;
-    chaos) echo ferrokinesis ministack versitygw ;;
+    chaos | chaos-hop) echo ferrokinesis ministack versitygw ;;
     chaos-kinesislocal) echo kinesislocal dynalite versitygw ;;
   esac
 }

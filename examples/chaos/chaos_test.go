@@ -173,7 +173,7 @@ func TestProducerWritesDownWhatIsOnTheStream(t *testing.T) {
 	numbers := map[string]bool{}
 	for in := bufio.NewScanner(f); in.Scan(); {
 		w := strings.Split(in.Text(), "\t")
-		if len(w) != 5 || onStream[w[3]+" "+w[4]] != w[1] || numbers[w[0]] {
+		if len(w) != 7 || onStream[w[3]+" "+w[4]] != w[1] || numbers[w[0]] {
 			t.Fatalf("%q is not on the stream, or twice", in.Text())
 		}
 		numbers[w[0]] = true

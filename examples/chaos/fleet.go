@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -22,13 +23,13 @@ const exitGrace = 6 * time.Second
 
 // fleet is the workers and what was done to them.
 type fleet struct {
-	binary, dir           string
-	stream, table, bucket string
-	kinesis, dynamo, s3   string // host:port of the first two; URL of s3
-	times                 times
-	slots                 []*slot
-	watch                 *watch
-	say                   func(format string, args ...any)
+	binary, dir         string
+	bucket              string
+	groups              []*group
+	kinesis, dynamo, s3 string // host:port of the first two; URL of s3
+	times               times
+	slots               []*slot
+	say                 func(format string, args ...any)
 
 	mu     sync.Mutex
 	done   map[kind]int    // faults
@@ -39,10 +40,14 @@ type fleet struct {
 }
 
 // open makes the slots and their proxies.
-func (f *fleet) open(workers int, s3 string) error {
+func (f *fleet) open(s3 string) error {
 	f.done = map[kind]int{}
-	for i := range workers {
-		s := &slot{fleet: f, index: i, proxies: map[service]*proxy.Proxy{}, trouble: map[service]time.Time{}}
+	var all []*group // one for each worker
+	for _, g := range f.groups {
+		all = append(all, slices.Repeat([]*group{g}, g.workers)...)
+	}
+	for i, g := range all {
+		s := &slot{fleet: f, group: g, index: i, proxies: map[service]*proxy.Proxy{}, trouble: map[service]time.Time{}}
 		f.slots = append(f.slots, s)
 		for svc, target := range map[service]string{toKinesis: f.kinesis, toDynamo: f.dynamo, toS3: s3} {
 			p, err := proxy.Listen(target)
@@ -129,7 +134,7 @@ func (f *fleet) do(ctx context.Context, st step) error {
 		if err := l.kill(); err != nil {
 			return err
 		}
-		f.watch.killed(l.name)
+		s.group.watch.killed(l.name)
 		// Others have its lanes when the bytes that were held back go on.
 		if !pause(ctx, st.length) {
 			return nil // the run ends
@@ -142,8 +147,8 @@ func (f *fleet) do(ctx context.Context, st step) error {
 		pass := s.disturb(st.service, st.fault())
 		defer pass()
 		took, code, err := l.stop(f.times.stop + exitGrace)
-		// Without Kinesis it can still commit what it has read.
-		f.ended(l, took, code, st.service != toKinesis || s.troubled())
+		// Without Kinesis a worker that does not write there can still commit.
+		f.ended(l, took, code, slices.Contains(s.group.needs, st.service) || s.troubled())
 		if err != nil {
 			return err
 		}
@@ -167,7 +172,7 @@ func (f *fleet) kill(ctx context.Context, s *slot, l *life, wait time.Duration) 
 	if err := l.kill(); err != nil {
 		return err
 	}
-	f.watch.killed(l.name)
+	s.group.watch.killed(l.name)
 	if !pause(ctx, wait) {
 		return nil // the run ends
 	}
@@ -220,10 +225,22 @@ func (f *fleet) ended(l *life, took time.Duration, code int, troubled bool) {
 	}
 }
 
-// endAll stops all workers at once, when nothing has disturbed them for a while.
-func (f *fleet) endAll() error {
-	errs := make(chan error, len(f.slots))
+// of lists the slots of a group.
+func (f *fleet) of(g *group) (slots []*slot) {
 	for _, s := range f.slots {
+		if s.group == g {
+			slots = append(slots, s)
+		}
+	}
+	return slots
+}
+
+// endAll stops all workers of a group at once, when nothing has disturbed them for a
+// while.
+func (f *fleet) endAll(g *group) error {
+	slots := f.of(g)
+	errs := make(chan error, len(slots))
+	for _, s := range slots {
 		go func() {
 			l := s.current()
 			if l == nil {
@@ -236,7 +253,7 @@ func (f *fleet) endAll() error {
 		}()
 	}
 	var all []error
-	for range f.slots {
+	for range slots {
 		all = append(all, <-errs)
 	}
 	return errors.Join(all...)

@@ -43,6 +43,7 @@ type options struct {
 	name, kinesis, dynamo, s3   string
 	worker, python, oracle, dir string
 	only                        string
+	hop                         bool
 	length, gap, drain          time.Duration
 	seed                        uint64
 	workers, shards, rate       int
@@ -63,9 +64,10 @@ func main() {
 	flag.DurationVar(&o.gap, "gap", 2500*time.Millisecond, "time between two faults, on average")
 	flag.DurationVar(&o.drain, "drain", 90*time.Second, "how long the undisturbed fleet may take to commit all that is left")
 	flag.StringVar(&o.only, "only", "", "kinds of faults to which the run is confined, separated by commas: "+fmt.Sprint(kinds()))
+	flag.BoolVar(&o.hop, "hop", false, "two groups of workers that are joined by a stream; for the oracle judge/hop.py")
 	flag.Uint64Var(&o.seed, "seed", 0, "of what happens; drawn by default")
-	flag.IntVar(&o.workers, "workers", 3, "processes of the fleet")
-	flag.IntVar(&o.shards, "shards", 4, "of the stream at the beginning")
+	flag.IntVar(&o.workers, "workers", 3, "processes of the fleet, or of each group")
+	flag.IntVar(&o.shards, "shards", 4, "of each stream at the beginning")
 	flag.IntVar(&o.rate, "rate", 300, "records a second")
 	flag.DurationVar(&o.times.lease, "lease", 2*time.Second, "lease time of the workers")
 	flag.DurationVar(&o.times.commit, "commit", 1500*time.Millisecond, "how often they commit")
@@ -116,27 +118,34 @@ func chaos(ctx context.Context, o options) (err error) {
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
 	r := &run{options: o, deck: deck, say: printer(), fail: fail}
-	r.watch = &watch{say: r.say, store: dynamo.Table(dynamo.Config{
-		Table: name, Region: region, Endpoint: o.dynamo, NoCreate: true,
-		Credentials: credentials.NewStaticCredentialsProvider(accessKey, secretKey, ""),
-	})}
-	r.fleet = &fleet{
-		binary: o.worker, dir: o.dir, stream: name, table: name, bucket: name,
-		kinesis: hosts[o.kinesis], dynamo: hosts[o.dynamo], s3: o.s3, times: o.times, watch: r.watch, say: r.say,
+	r.streams = []*stream{newStream(o.kinesis, name)}
+	groups, judged := []*group{newGroup(o, "", name, name)}, []string{"--table", name}
+	if o.hop {
+		groups, judged = hop(o, name)
+		r.streams = append(r.streams, newStream(o.kinesis, groups[1].stream))
 	}
-	r.stream = newStream(o.kinesis, name)
+	for _, g := range groups {
+		g.watch = &watch{say: r.say, store: dynamo.Table(dynamo.Config{
+			Table: g.table, Region: region, Endpoint: o.dynamo, NoCreate: true,
+			Credentials: credentials.NewStaticCredentialsProvider(accessKey, secretKey, ""),
+		})}
+	}
+	r.fleet = &fleet{
+		binary: o.worker, dir: o.dir, bucket: name, groups: groups,
+		kinesis: hosts[o.kinesis], dynamo: hosts[o.dynamo], s3: o.s3, times: o.times, say: r.say,
+	}
 	acked := filepath.Join(o.dir, "put.tsv")
-	if r.producer, err = newProducer(r.stream, o.seed, acked); err != nil {
+	if r.producer, err = newProducer(r.streams[0], o.seed, acked); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, r.fleet.close()) }()
-	if err := r.fleet.open(o.workers, hosts[o.s3]); err != nil {
+	if err := r.fleet.open(hosts[o.s3]); err != nil {
 		return err
 	}
-	r.oracle = &oracle{python: o.python, script: o.oracle, say: r.say, args: []string{
-		"--name", o.name, "--s3", o.s3, "--bucket", name, "--dynamodb", o.dynamo, "--table", name, "--put", acked, "--result", filepath.Join(o.dir, "oracle.json"),
-	}}
-	r.say("seed %d, %d workers, %d shards, %d records a second; logs in %s", o.seed, o.workers, o.shards, o.rate, o.dir)
+	r.oracle = &oracle{python: o.python, script: o.oracle, say: r.say, args: append(judged,
+		"--name", o.name, "--s3", o.s3, "--bucket", name, "--dynamodb", o.dynamo, "--put", acked, "--result", filepath.Join(o.dir, "oracle.json"),
+	)}
+	r.say("seed %d, %d workers, %d shards, %d records a second; logs in %s", o.seed, len(r.fleet.slots), o.shards, o.rate, o.dir)
 	err = r.all(ctx)
 	if cause := context.Cause(ctx); err == nil && cause != nil {
 		err = cause

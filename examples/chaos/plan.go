@@ -50,7 +50,7 @@ type step struct {
 	worker  int           // slot of the fleet, for all but outage, split and merge
 	service service       // for faults of the network, stop-cut and kill-cut
 	length  time.Duration // of the fault; for kill and stop, until a new process starts
-	pick    uint64        // which shard, for split and merge; which mode, for stop-cut and kill-cut
+	pick    uint64        // which shard, of which stream, for split and merge; which mode, for stop-cut and kill-cut
 }
 
 func (s step) String() string {

@@ -45,12 +45,13 @@ type totals struct {
 
 const (
 	keyCount = 96
+	users    = 40  // another key, by which a second group counts
 	badEvery = 150 // one in so many records is malformed
 	tick     = 100 * time.Millisecond
 )
 
-// newProducer writes to a file, one line a record: number, key, kind, shard and
-// sequence number, separated by tabs. kind is "row", "dead", or "unknown" for a
+// newProducer writes to a file, one line a record: number, key, kind, shard, sequence
+// number, user and time in microseconds, separated by tabs. kind is "row", "dead", or "unknown" for a
 // record that may be on the stream or not.
 func newProducer(s *stream, seed uint64, path string) (*producer, error) {
 	f, err := os.Create(path)
@@ -64,8 +65,9 @@ func newProducer(s *stream, seed uint64, path string) (*producer, error) {
 	return p, nil
 }
 
-// run puts rate records a second until ctx ends, which is no error.
-func (p *producer) run(ctx context.Context, rate int) (err error) {
+// run puts rate records a second until ctx ends, which is no error. The last ones
+// close all windows, if closing.
+func (p *producer) run(ctx context.Context, rate int, closing bool) (err error) {
 	defer func() { err = errors.Join(err, p.out.Flush(), p.file.Close()) }()
 	began := time.Now()
 	t := time.NewTicker(tick)
@@ -73,6 +75,9 @@ func (p *producer) run(ctx context.Context, rate int) (err error) {
 	for {
 		select {
 		case <-ctx.Done():
+			if closing {
+				return p.closing(context.WithoutCancel(ctx))
+			}
 			return nil
 		case <-t.C:
 		}
@@ -90,18 +95,38 @@ func (p *producer) run(ctx context.Context, rate int) (err error) {
 
 // record is one record on its way.
 type record struct {
-	n    int64
-	key  string
-	kind string
-	data []byte
+	n         int64
+	key, user string
+	kind      string
+	bad       int // in which way a malformed one is
+	hash      *string
+	lead      time.Duration // of its time ahead of the clock
+	at        time.Time     // of the last try, so that it is not late because it was refused
 }
 
-// batch puts n new records, each of another key, and repeats those that are refused.
+// payload is what the record holds.
+func (r record) payload() []byte {
+	at := r.at.Format(time.RFC3339Nano)
+	switch {
+	case r.kind != "dead":
+		return fmt.Appendf(nil, `{"n":%d,"key":%q,"user":%q,"at":%q}`, r.n, r.key, r.user, at)
+	case r.bad == 0: // cut off
+		return fmt.Appendf(nil, `{"n":%d,"key":%q,"a`, r.n, r.key)
+	}
+	return fmt.Appendf(nil, `{"n":%d,"at":%q}`, r.n, at) // an event without a key
+}
+
+// batch puts n new records, each of another key.
 func (p *producer) batch(ctx context.Context, n int) error {
 	recs := make([]record, n)
 	for i, k := range p.rng.Perm(len(p.keys))[:n] {
 		recs[i] = p.record(p.keys[k])
 	}
+	return p.putAll(ctx, recs)
+}
+
+// putAll repeats those that are refused.
+func (p *producer) putAll(ctx context.Context, recs []record) error {
 	for try := 0; len(recs) > 0; try++ {
 		if try == maxPuts {
 			return fmt.Errorf("put: %d records were refused %d times", len(recs), maxPuts)
@@ -123,16 +148,10 @@ func (p *producer) batch(ctx context.Context, n int) error {
 const maxPuts = 40
 
 func (p *producer) record(key string) record {
-	r := record{n: p.next, key: key, kind: "row"}
+	r := record{n: p.next, key: key, user: fmt.Sprintf("u-%02d", p.rng.IntN(users)), kind: "row"}
 	p.next++
-	at := time.Now().UTC().Format(time.RFC3339Nano)
-	switch p.rng.IntN(2 * badEvery) {
-	case 0: // cut off
-		r.kind, r.data = "dead", fmt.Appendf(nil, `{"n":%d,"key":%q,"a`, r.n, key)
-	case 1: // an event without a key
-		r.kind, r.data = "dead", fmt.Appendf(nil, `{"n":%d,"at":%q}`, r.n, at)
-	default:
-		r.data = fmt.Appendf(nil, `{"n":%d,"key":%q,"at":%q}`, r.n, key, at)
+	if r.bad = p.rng.IntN(2 * badEvery); r.bad < 2 {
+		r.kind = "dead"
 	}
 	return r
 }
@@ -140,8 +159,10 @@ func (p *producer) record(key string) record {
 // put makes one call and returns the records that were refused.
 func (p *producer) put(ctx context.Context, recs []record) (refused []record, err error) {
 	in := &kinesis.PutRecordsInput{StreamName: &p.stream.name, Records: make([]types.PutRecordsRequestEntry, len(recs))}
-	for i, r := range recs {
-		in.Records[i] = types.PutRecordsRequestEntry{PartitionKey: &r.key, Data: r.data}
+	for i := range recs {
+		r := &recs[i]
+		r.at = time.Now().Add(r.lead).UTC().Truncate(time.Microsecond)
+		in.Records[i] = types.PutRecordsRequestEntry{PartitionKey: &r.key, Data: r.payload(), ExplicitHashKey: r.hash}
 	}
 	out, err := p.stream.client.PutRecords(ctx, in)
 	p.mu.Lock()
@@ -150,7 +171,7 @@ func (p *producer) put(ctx context.Context, recs []record) (refused []record, er
 		// Answered with an error or not at all: what became of the records is not known.
 		for _, r := range recs {
 			p.totals.unknown++
-			if _, err := fmt.Fprintf(p.out, "%d\t%s\tunknown\t\t%v\n", r.n, r.key, r.kind); err != nil {
+			if _, err := fmt.Fprintf(p.out, "%d\t%s\tunknown\t\t%s\t%s\t%d\n", r.n, r.key, r.kind, r.user, r.at.UnixMicro()); err != nil {
 				return nil, err
 			}
 		}
@@ -178,7 +199,7 @@ func (p *producer) put(ctx context.Context, recs []record) (refused []record, er
 		if old := p.last[shard]; len(seq) > len(old) || len(seq) == len(old) && seq > old {
 			p.last[shard] = seq
 		}
-		if _, err := fmt.Fprintf(p.out, "%d\t%s\t%s\t%s\t%s\n", r.n, r.key, r.kind, shard, seq); err != nil {
+		if _, err := fmt.Fprintf(p.out, "%d\t%s\t%s\t%s\t%s\t%s\t%d\n", r.n, r.key, r.kind, shard, seq, r.user, r.at.UnixMicro()); err != nil {
 			return nil, err
 		}
 	}

@@ -18,10 +18,10 @@ type run struct {
 	deck     []kind
 	say      func(format string, args ...any)
 	fail     context.CancelCauseFunc // ends the run
-	stream   *stream
+	streams  []*stream               // the one that the producer writes to, and one between two groups
 	producer *producer
 	fleet    *fleet
-	watch    *watch
+	frames   frames
 	oracle   *oracle
 	began    time.Time
 	wg       sync.WaitGroup
@@ -29,8 +29,10 @@ type run struct {
 
 // all goes from the making of the stream to the verdict.
 func (r *run) all(ctx context.Context) (err error) {
-	if err := r.stream.create(ctx, r.shards); err != nil {
-		return err
+	for _, s := range r.streams {
+		if err := s.create(ctx, r.shards); err != nil {
+			return err
+		}
 	}
 	if err := r.oracle.start(ctx, r.fail); err != nil {
 		return err
@@ -40,12 +42,14 @@ func (r *run) all(ctx context.Context) (err error) {
 	background, endBackground := context.WithCancel(ctx)
 	defer r.wg.Wait()
 	defer endBackground()
-	r.wg.Go(func() { r.watch.run(background) })
+	for _, g := range r.fleet.groups {
+		r.wg.Go(func() { g.watch.run(background) })
+	}
 	producing, endProducing := context.WithCancel(ctx)
 	defer endProducing()
 	produced := make(chan error, 1)
 	r.wg.Go(func() {
-		err := r.producer.run(producing, r.rate)
+		err := r.producer.run(producing, r.rate, r.hop)
 		if err != nil {
 			r.fail(err)
 		}
@@ -87,7 +91,7 @@ func (r *run) disturb(ctx context.Context) error {
 	revived, endRevived := context.WithCancel(ctx)
 	defer endRevived()
 	steps.Go(func() { r.revive(revived) })
-	for _, st := range plan(r.seed, r.deck, r.length, r.workers, r.times.lease, r.gap) {
+	for _, st := range plan(r.seed, r.deck, r.length, len(r.fleet.slots), r.times.lease, r.gap) {
 		if err := sleep(ctx, time.Until(r.began.Add(st.at))); err != nil {
 			return err
 		}
@@ -102,11 +106,12 @@ func (r *run) disturb(ctx context.Context) error {
 }
 
 func (r *run) step(ctx context.Context, st step) error {
-	do := r.stream.split
+	s := r.streams[st.pick>>32%uint64(len(r.streams))]
+	do := s.split
 	switch st.kind {
 	case split:
 	case merge:
-		do = r.stream.merge
+		do = s.merge
 	case outage:
 		r.fleet.outage(ctx, st)
 		return nil
@@ -125,7 +130,7 @@ func (r *run) step(ctx context.Context, st step) error {
 		r.say("%s was refused: %v", st.kind, err)
 	default:
 		r.fleet.done[st.kind]++
-		r.say("%s %s", st.kind, what)
+		r.say("%s %s of %s", st.kind, what, s.name)
 	}
 	return nil
 }
@@ -156,8 +161,7 @@ func (r *run) revive(ctx context.Context) {
 // maxFailures bounds a run in which everything fails.
 const maxFailures = 30
 
-// calm lets the undisturbed fleet finish, stops it, and lets one more worker have
-// everything: it publishes and sweeps what is left, and must find nothing to read.
+// calm lets the undisturbed fleet finish, one group after the other.
 func (r *run) calm(ctx context.Context) error {
 	for _, s := range r.fleet.slots {
 		for _, p := range s.proxies {
@@ -170,16 +174,35 @@ func (r *run) calm(ctx context.Context) error {
 		}
 	}
 	r.say("the faults and the producer have stopped")
-	put, last := r.producer.state()
-	began := time.Now()
-	if err := r.until(ctx, r.drain, func() error { return r.watch.drained(last) }); err != nil {
-		return fmt.Errorf("after %v without faults not all of %d records are committed and visible: %w", r.drain, put.acked, err)
+	_, last := r.producer.state()
+	for i, g := range r.fleet.groups {
+		if i > 0 {
+			// Whoever writes to the next stream has ended.
+			var err error
+			if r.frames, err = r.streams[i].read(ctx); err != nil {
+				return err
+			}
+			last = r.frames.last
+		}
+		if err := r.finish(ctx, g, last); err != nil {
+			return err
+		}
 	}
-	r.say("all is committed and visible after %v", time.Since(began).Round(100*time.Millisecond))
-	if err := r.fleet.endAll(); err != nil {
+	return nil
+}
+
+// finish lets a group finish, stops it, and lets one more worker have everything: it
+// publishes and sweeps what is left, and must find nothing to read.
+func (r *run) finish(ctx context.Context, g *group, last map[string]string) error {
+	began := time.Now()
+	if err := r.until(ctx, r.drain, func() error { return g.watch.drained(last) }); err != nil {
+		return fmt.Errorf("after %v without faults not all of %s is committed and visible: %w", r.drain, g.stream, err)
+	}
+	r.say("all of %s is committed and visible after %v", g.stream, time.Since(began).Round(100*time.Millisecond))
+	if err := r.fleet.endAll(g); err != nil {
 		return err
 	}
-	s := r.fleet.slots[0]
+	s := r.fleet.of(g)[0]
 	if err := s.start(); err != nil {
 		return err
 	}
@@ -188,10 +211,10 @@ func (r *run) calm(ctx context.Context) error {
 		if l == nil {
 			return errors.New("the last worker has ended by itself")
 		}
-		if has, all := r.watch.owned(l.name); has < all || all == 0 {
+		if has, all := g.watch.owned(l.name); has < all || all == 0 {
 			return fmt.Errorf("worker %s has %d of %d lanes", l.name, has, all)
 		}
-		return r.watch.drained(last)
+		return g.watch.drained(last)
 	}); err != nil {
 		return fmt.Errorf("one more worker, alone: %w", err)
 	}
@@ -199,7 +222,7 @@ func (r *run) calm(ctx context.Context) error {
 	if err := sleep(ctx, 2*r.times.lease); err != nil {
 		return err
 	}
-	return r.fleet.endAll()
+	return r.fleet.endAll(g)
 }
 
 // until asks again until it is so, for some time.

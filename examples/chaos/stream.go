@@ -60,23 +60,31 @@ func (s *stream) active(ctx context.Context) error {
 	}
 }
 
-// open lists the shards that take records, by their hash ranges.
-func (s *stream) open(ctx context.Context) (open []types.Shard, err error) {
+// shards lists all shards.
+func (s *stream) shards(ctx context.Context) (all []types.Shard, err error) {
 	for in := (&kinesis.ListShardsInput{StreamName: &s.name}); in != nil; {
 		out, err := s.client.ListShards(ctx, in)
 		if err != nil {
 			return nil, fmt.Errorf("list shards of %s: %w", s.name, err)
 		}
-		for _, sh := range out.Shards {
-			if sh.SequenceNumberRange == nil || sh.SequenceNumberRange.EndingSequenceNumber == nil {
-				open = append(open, sh)
-			}
-		}
+		all = append(all, out.Shards...)
 		in = nil
 		if out.NextToken != nil {
 			in = &kinesis.ListShardsInput{NextToken: out.NextToken}
 		}
 	}
+	return all, nil
+}
+
+// open lists the shards that take records, by their hash ranges.
+func (s *stream) open(ctx context.Context) ([]types.Shard, error) {
+	all, err := s.shards(ctx)
+	if err != nil {
+		return nil, err
+	}
+	open := slices.DeleteFunc(all, func(sh types.Shard) bool {
+		return sh.SequenceNumberRange != nil && sh.SequenceNumberRange.EndingSequenceNumber != nil
+	})
 	slices.SortFunc(open, func(a, b types.Shard) int { return from(a).Cmp(from(b)) })
 	if len(open) == 0 {
 		return nil, fmt.Errorf("stream %s has no shard that takes records", s.name)

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -22,6 +23,7 @@ import (
 // three proxies.
 type slot struct {
 	fleet   *fleet
+	group   *group
 	index   int
 	proxies map[service]*proxy.Proxy
 
@@ -59,7 +61,7 @@ func (s *slot) troubled() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := time.Now()
-	return now.Before(s.trouble[toS3]) || now.Before(s.trouble[toDynamo])
+	return slices.ContainsFunc(s.group.needs, func(svc service) bool { return now.Before(s.trouble[svc]) })
 }
 
 // life is one process of a slot.
@@ -81,19 +83,20 @@ func (s *slot) start() error {
 	defer s.mu.Unlock()
 	s.lives++
 	f := s.fleet
-	l := &life{name: fmt.Sprintf("w%d-%d", s.index+1, s.lives), done: make(chan struct{})}
+	g := s.group
+	l := &life{name: fmt.Sprintf("%sw%d-%d", g.name, s.index+1, s.lives), done: make(chan struct{})}
 	l.log = filepath.Join(f.dir, l.name+".log")
 	out, err := os.Create(l.log)
 	if err != nil {
 		return err
 	}
-	// Not CommandContext: the processes end in good order, by the fleet.
-	l.cmd = exec.CommandContext(context.Background(), f.binary,
-		"-name", l.name, "-stream", f.stream, "-table", f.table, "-bucket", f.bucket,
+	args := append(g.join("http://"+f.kinesis, s.proxies[toKinesis].Addr()),
+		"-name", l.name, "-stream", g.stream, "-table", g.table, "-bucket", f.bucket,
 		"-kinesis", "http://"+s.proxies[toKinesis].Addr(), "-dynamodb", "http://"+s.proxies[toDynamo].Addr(),
 		"-s3", f.s3, "-s3-via", s.proxies[toS3].Addr(),
 		"-lease", f.times.lease.String(), "-commit", f.times.commit.String(), "-stop", f.times.stop.String(),
 		"-hand-over", f.times.handOver.String(), "-poll", "200ms", "-discover", "5s")
+	l.cmd = exec.CommandContext(context.Background(), f.binary, args...)
 	l.cmd.Stdout, l.cmd.Stderr = out, out
 	l.cmd.Env = append(os.Environ(), "AWS_ACCESS_KEY_ID="+accessKey, "AWS_SECRET_ACCESS_KEY="+secretKey)
 	// Its own process group: Ctrl-C is for the driver, which then stops the workers.

@@ -15,11 +15,12 @@ import (
 )
 
 // Event is a record of the stream: a number that no other record has, the
-// partition key once more, and when it was made.
+// partition key once more, another key, and when it was made.
 type Event struct {
-	N   int64     `json:"n"`
-	Key string    `json:"key"`
-	At  time.Time `json:"at"`
+	N    int64     `json:"n"`
+	Key  string    `json:"key"`
+	User string    `json:"user"`
+	At   time.Time `json:"at"`
 }
 
 func (e Event) when() time.Time { return e.At }

@@ -18,7 +18,7 @@ func TestBuild(t *testing.T) {
 	lake := s3.Bucket(s3.Config{Bucket: "lake", Region: "us-east-1", Credentials: s3test.AnyCredentials(), HTTPClient: srv.Client()})
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	p := pipeline.New(pipeline.Config{})
-	build(p, source.Values(Event{1, "a-1", at}, Event{2, "b-2", at}, Event{3, "", at}, Event{4, "a-3", at}).At(Event.when), lake)
+	build(p, source.Values(Event{1, "a-1", "u", at}, Event{2, "b-2", "u", at}, Event{3, "", "u", at}, Event{4, "a-3", "u", at}).At(Event.when), lake)
 	if err := p.Run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
