@@ -35,8 +35,10 @@ const (
 
 // growing is the plan that shows what a number of keys costs: all keys, then a part of
 // them between two commits, then the stop; behind it is what the next process reads.
-func growing(keys int, fresh bool) plan {
-	const perCommit = 100_000
+func growing(keys int, fresh bool) plan { return briefly(keys, 100_000, fresh) }
+
+// briefly is growing with another number of records between two commits.
+func briefly(keys, perCommit int, fresh bool) plan {
 	return plan{keys: keys, perCommit: perCommit, fresh: fresh, stretches: []stretch{
 		{name: loading, commits: (keys + perCommit - 1) / perCommit, load: true},
 		{name: touching1, commits: 8, touched: max(1, keys/100)},
@@ -64,7 +66,10 @@ func closing(keys int, fresh bool) plan {
 
 // planOf reads what String wrote.
 func planOf(name string, fresh bool) (plan, error) {
-	var n int
+	var n, records int
+	if _, err := fmt.Sscanf(name, "keys=%d records=%d", &n, &records); err == nil && n > 0 && records >= max(n, chunk) && records%chunk == 0 {
+		return briefly(n, records, fresh), nil
+	}
 	if _, err := fmt.Sscanf(name, "keys=%d", &n); err == nil && n > 0 {
 		return growing(n, fresh), nil
 	}
@@ -84,6 +89,9 @@ func (p plan) String() string {
 	}
 	if p.turnover {
 		return fmt.Sprintf("commits=%d", p.commits(true))
+	}
+	if p.perCommit != growing(p.keys, p.fresh).perCommit {
+		return fmt.Sprintf("keys=%d records=%d", p.keys, p.perCommit)
 	}
 	return fmt.Sprintf("keys=%d", p.keys)
 }

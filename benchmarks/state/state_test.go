@@ -7,7 +7,7 @@ import (
 // Every side reads all of its stream, and what comes out of it adds up, over a stop and a
 // start too: otherwise there is nothing to compare.
 func TestSidesDoTheirWork(t *testing.T) {
-	for _, name := range []string{"keys=1000", "closing=1000", "commits=20"} {
+	for _, name := range []string{"keys=1000 records=10000", "closing=1000", "commits=20"} {
 		for _, s := range sides() {
 			p, err := planOf(name, s.fresh)
 			if err != nil {
@@ -37,7 +37,7 @@ func TestSidesDoTheirWork(t *testing.T) {
 // The stream is what the tables say of it: all keys are loaded, and so many change from
 // one commit to the next.
 func TestPlanTouchesWhatItSays(t *testing.T) {
-	for _, name := range []string{"keys=1", "keys=1000", "keys=250000", "commits=20"} {
+	for _, name := range []string{"keys=1", "keys=1000", "keys=25000 records=30000", "commits=20"} {
 		for _, fresh := range []bool{false, true} {
 			p, err := planOf(name, fresh)
 			if err != nil {
