@@ -62,7 +62,7 @@ func (t *tally) add(v view) {
 // hoppingOf is what a seed runs.
 func hoppingOf(seed uint64) *hopping {
 	h := &hopping{stragglers: seed%5 == 2, buckets: 2 << (seed % 3), shards: [2]int{1 + int(seed/3%3), 1 + int(seed/9%4)}}
-	h.views = viewsOf(60, h.stragglers)
+	h.views, h.live = viewsOf(60, h.stragglers), seed%4 == 1 && !h.stragglers
 	return h
 }
 
@@ -90,7 +90,7 @@ func (h *hopping) read(folder string, file []byte) (out []Row, err error) {
 		for _, t := range tallies {
 			out = append(out, Row{ID: t.window()})
 			for _, n := range t.IDs {
-				if v := h.views[n]; v.User != t.User || v.Sec/span*span != t.From {
+				if v := h.sent(n); v.User != t.User || v.Sec/span*span != t.From {
 					return nil, fmt.Errorf("view %+v is in the window %+v", v, t)
 				}
 				out = append(out, Row{ID: id("counted", n)})
@@ -113,6 +113,15 @@ func (h *hopping) read(folder string, file []byte) (out []Row, err error) {
 	return out, err
 }
 
+// sent is a view as the first group has seen it.
+func (h *hopping) sent(n int) view {
+	v := h.views[n]
+	if h.live {
+		v.Sec = h.seconds()[n]
+	}
+	return v
+}
+
 func id(what string, n int) string { return what + " " + strconv.Itoa(n) }
 
 func (t tally) window() string { return "window " + t.User + " " + strconv.Itoa(t.From) }
@@ -130,6 +139,7 @@ func (h *hopping) want(shards []Shard[view]) map[string]int64 {
 	w := map[string]int64{}
 	for _, s := range shards {
 		for _, v := range s.Rows {
+			v = h.sent(v.ID)
 			w[id("raw", v.ID)], w[id("counted", v.ID)] = 1, 1
 			t := tally{User: v.User, From: v.Sec / span * span}
 			t.add(v)
