@@ -43,7 +43,7 @@ func (e *Env) Keep(els string, s State) error {
 	e.l.kept[name] = k
 	whole := false
 	for _, seg := range e.l.chains[name] {
-		err := seg.each(func(en Entry) error { return s.Restore(seg.schema, en, seg.kind == kindInherited) })
+		err := seg.restore(s)
 		if err != nil {
 			return fmt.Errorf("restore the state of %q: %w", name, err)
 		}
@@ -56,6 +56,26 @@ func (e *Env) Keep(els string, s State) error {
 	}
 	delete(e.l.chains, name)
 	return nil
+}
+
+// restore gives s the entries. A panic, of a user's type that reads itself, is an error.
+func (seg segment) restore(s State) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v", p)
+		}
+	}()
+	return seg.each(func(e Entry) error { return s.Restore(seg.schema, e, seg.kind == kindInherited) })
+}
+
+// snapshot is that of the state, with a panic as an error.
+func (k *keeping) snapshot(whole bool, put func(Entry)) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v", p)
+		}
+	}()
+	return k.state.Snapshot(whole, put)
 }
 
 // Orphans lists restored states that no stage claimed, sorted. It fails if what the
@@ -102,7 +122,7 @@ func (k *keeping) next() ([]byte, error) {
 	}
 	b := beginSegment(nil, kind, k.state.Schema())
 	begun := len(b)
-	if err := k.state.Snapshot(kind == kindWhole, func(e Entry) { b = appendEntry(b, e) }); err != nil {
+	if err := k.snapshot(kind == kindWhole, func(e Entry) { b = appendEntry(b, e) }); err != nil {
 		return nil, err
 	}
 	if len(b) == begun {

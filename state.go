@@ -1,6 +1,7 @@
 package shardlake
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
@@ -72,7 +73,7 @@ func chains(kept Kept) (map[string][]segment, error) {
 			continue
 		}
 		n, err := strconv.Atoi(number)
-		if err != nil {
+		if err != nil || n < 1 || strconv.Itoa(n) != number {
 			return nil, fmt.Errorf("kept state %q has no number: this version did not write it", key)
 		}
 		s, err := openSegment(b)
@@ -82,10 +83,34 @@ func chains(kept Kept) (map[string][]segment, error) {
 		s.number = n
 		out[name] = append(out[name], s)
 	}
-	for _, c := range out {
-		slices.SortFunc(c, func(a, b segment) int { return a.number - b.number })
+	for name, c := range out {
+		slices.SortFunc(c, func(a, b segment) int { return cmp.Compare(a.number, b.number) })
+		for i, s := range c {
+			if err := s.follows(c[:i]); err != nil {
+				return nil, fmt.Errorf("kept state %q, segment %d: %w", name, s.number, err)
+			}
+		}
 	}
 	return out, nil
+}
+
+// follows tells why s cannot be the next segment of a chain: one begins with everything,
+// or what was inherited from each parent, and none is missing from what has changed
+// since. Without it, what is left would restore to something that never was.
+func (s segment) follows(chain []segment) error {
+	switch n := len(chain); {
+	case n == 0 && s.kind == kindDelta:
+		return fmt.Errorf("it says what has changed, and what it has changed from is missing: restore it from a copy")
+	case n == 0:
+		return nil
+	case s.kind == kindInherited && chain[n-1].kind == kindInherited:
+		return nil
+	case s.kind != kindDelta || chain[0].kind == kindInherited:
+		return fmt.Errorf("it is of kind %q behind one of kind %q: segments of two states are mixed up", s.kind, chain[n-1].kind)
+	case s.number != chain[n-1].number+1:
+		return fmt.Errorf("it follows segment %d, and what lies between is missing: restore it from a copy", chain[n-1].number)
+	}
+	return nil
 }
 
 // appendEntry encodes one entry.

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/shardlake/shardlake"
+	"github.com/shardlake/shardlake/internal/own"
 	"github.com/shardlake/shardlake/stage/window"
 )
 
@@ -130,7 +131,7 @@ func (a *aggregating[K, In, Row]) under(key any, part string, r *shardlake.Recor
 	if !a.whole || part == r.Key {
 		return nil
 	}
-	return a.env.Fail(a.name, r.Pos, fmt.Errorf("the key %v came under the partition keys %.100q and %.100q, so its records may lie in several shards and no lane sees all of them", key, part, r.Key),
+	return a.env.Fail(a.name, r.Pos, fmt.Errorf("the key %s came under the partition keys %.100q and %.100q, so its records may lie in several shards and no lane sees all of them", brief(key), part, r.Key),
 		"use stage.AggregatePartial and add its rows up in a query, or send the rows to a second stream that is partitioned by this key")
 }
 
@@ -164,6 +165,14 @@ func (a *aligned[K, In, Row]) prepare() (err error) {
 	a.table, err = newTable[slot[K], Row](fmt.Sprintf("aggregate by %v", a.w))
 	if err == nil {
 		a.table.migrate = migration[Row]()
+		a.own, a.text = ownKey(func(s *slot[K]) *K { return &s.Key })
+		a.awake = func(c *cell[slot[K], Row], kept shardlake.Instant) shardlake.Instant {
+			if c.key.Pane > 0 {
+				return kept
+			}
+			_, at := a.w.Pane(c.key.span(), shardlake.Never) // the grace may be another than it was
+			return at
+		}
 		a.table.apart = func(s slot[K]) slot[K] { s.Part++; return s }
 		if _, ok := any(new(Row)).(Merger[Row]); ok {
 			a.table.join = func(into *Row, other Row) bool { any(into).(Merger[Row]).Merge(other); return true }
@@ -257,9 +266,27 @@ func (a *aligned[K, In, Row]) Mark(ctx context.Context, m shardlake.Mark) (err e
 
 // close is finish, with a panic as an error.
 func (a *aggregating[K, In, Row]) close(row *Row, s window.Span) (err error) {
-	defer a.catch(nil, nil, &err)
+	defer func() {
+		if p := recover(); p != nil {
+			err = a.env.Fail(a.name, a.last.Pos, fmt.Errorf("panic: %v, in the method SetWindow, told %v to %v", p, s.Start, s.End), "mend the method; nothing is lost")
+		}
+	}()
 	finish(row, s)
 	return nil
+}
+
+// ownKey returns a table's own and text for keys that hold the user's key in one of
+// their fields: quicker than what goes through all of them.
+func ownKey[S, K comparable](in func(*S) *K) (func(S) S, func(S) (string, bool)) {
+	copied := own.Of[K]()
+	return func(s S) S {
+			k := in(&s)
+			*k = copied(*k)
+			return s
+		}, func(s S) (string, bool) {
+			text, ok := any(*in(&s)).(string)
+			return text, ok
+		}
 }
 
 // emission gathers rows that a stage gives out by itself into batches.

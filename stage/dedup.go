@@ -8,8 +8,8 @@ import (
 	"github.com/shardlake/shardlake"
 )
 
-// Dedup passes the first row of each key and drops the others that come within ttl
-// of event time of it: what a producer sent twice because an answer was lost. The
+// Dedup passes the first row of each key and drops the others that come before the
+// watermark is ttl beyond it, or beyond its event time if that is later: what a producer sent twice because an answer was lost. The
 // keys of the last ttl are part of every commit, some 150 bytes each in memory.
 // Copies must have the same partition key, as they have when a producer repeats a
 // put; then they meet in one shard, and in its children.
@@ -30,7 +30,7 @@ func Dedup[T any, K comparable](key func(T) K, ttl time.Duration) Stage[T, T] {
 		if err != nil {
 			return nil, fmt.Errorf("stage %s: %w", env.Name(g.name), err)
 		}
-		d.join = func(*struct{}, struct{}) bool { return true }
+		d.join, d.latest = func(*struct{}, struct{}) bool { return true }, true
 		return d, env.Keep("dedup "+rowName[T](), d)
 	}
 }
@@ -60,9 +60,10 @@ func (d *dedup[T, K]) compact(b shardlake.Batch[T]) (n int, err error) {
 		if c != nil && c.wake > r.Watermark {
 			continue
 		}
-		if c == nil {
-			c = d.add(k, struct{}{}, r)
+		if c != nil {
+			d.remove(c) // as a mark would have: the key goes where its newest record is
 		}
+		c = d.add(k, struct{}{}, r)
 		d.touch(c)
 		d.wakeAt(c, max(b.Origins[i].Time, r.Watermark)+d.ttl)
 		b.Rows[n], b.Origins[n] = b.Rows[i], b.Origins[i]

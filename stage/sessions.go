@@ -19,7 +19,8 @@ type sessions[K comparable, In, Row any] struct {
 	*table[sessionKey[K], []session[Row]]
 }
 
-// sessionKey is a key, and a number for those that two merged shards had.
+// sessionKey is a key, and a number from 1 for its sessions that were closed before
+// another began and only wait to come out; see supersede.
 type sessionKey[K comparable] struct {
 	Part int32 `json:"n,omitzero"`
 	Key  K     `json:"k"`
@@ -44,6 +45,10 @@ func (a *sessions[K, In, Row]) prepare() (err error) {
 	if row := migration[Row](); row != nil {
 		a.table.migrate = migrateSessions(row)
 	}
+	a.awake = func(c *cell[sessionKey[K], []session[Row]], _ shardlake.Instant) shardlake.Instant {
+		return a.closing(c.val)
+	}
+	a.own, a.text = ownKey(func(k *sessionKey[K]) *K { return &k.Key })
 	a.table.join = func(into *[]session[Row], other []session[Row]) bool {
 		for _, s := range other {
 			*into = a.insert(*into, s, shardlake.Never)
@@ -111,6 +116,10 @@ func (a *sessions[K, In, Row]) add(v In, t shardlake.Instant, r *shardlake.Recor
 	k := sessionKey[K]{Key: a.key(v)}
 	c := a.get(k)
 	longest := shardlake.Instant(a.w.Longest().Microseconds())
+	if c != nil && a.w.Closed(a.span(&c.val[len(c.val)-1]), r.Watermark) && a.over(c, r.Watermark) {
+		a.supersede(c)
+		c = nil
+	}
 	if c != nil {
 		if err := a.under(k.Key, c.part, r); err != nil {
 			return false, err
@@ -150,26 +159,63 @@ func (a *sessions[K, In, Row]) span(s *session[Row]) window.Span {
 	return window.Span{Start: s.First, End: s.Last + a.gap()}
 }
 
-// rewake sets the cell's time to that of its first session to close.
-func (a *sessions[K, In, Row]) rewake(c *cell[sessionKey[K], []session[Row]]) {
-	at := asleep
+// over tells whether all sessions of a cell are closed.
+func (a *sessions[K, In, Row]) over(c *cell[sessionKey[K], []session[Row]], mark shardlake.Instant) bool {
 	for i := range c.val {
-		at = min(at, c.val[i].Last+a.gap())
+		if !a.w.Closed(a.span(&c.val[i]), mark) {
+			return false
+		}
 	}
-	if at != asleep {
-		at += shardlake.Instant(a.w.Lateness().Microseconds())
-	}
-	a.wakeAt(c, at)
+	return true
 }
 
-// Mark fires the sessions that the watermark closed.
+// supersede makes room for a key's next session where those before are all closed, but
+// no mark has made them come out yet. Had a mark come, the cell would be gone, and the
+// next session would have a partition key, a home and a turn of its own: where marks
+// fall must make no difference.
+func (a *sessions[K, In, Row]) supersede(c *cell[sessionKey[K], []session[Row]]) {
+	wake, k := c.wake, c.key
+	for a.get(k) != nil {
+		k.Part++
+	}
+	old := *c // with its turn
+	a.remove(c)
+	old.key, old.at, old.wake = k, -1, asleep
+	old.state.dirty, old.state.stored = false, false
+	a.sizes += old.size
+	a.cells[k] = &old
+	a.touch(&old)
+	a.wakeAt(&old, wake)
+}
+
+// closing is when the first of some sessions closes.
+func (a *sessions[K, In, Row]) closing(open []session[Row]) shardlake.Instant {
+	if len(open) == 0 {
+		return asleep
+	}
+	at := open[0].Last
+	for i := range open {
+		at = min(at, open[i].Last)
+	}
+	return at + a.gap() + shardlake.Instant(a.w.Lateness().Microseconds())
+}
+
+// rewake sets the cell's time to that of its first session to close.
+func (a *sessions[K, In, Row]) rewake(c *cell[sessionKey[K], []session[Row]]) {
+	a.wakeAt(c, a.closing(c.val))
+}
+
+// Mark fires the sessions that the watermark closed, in the order in which they
+// closed: of one cell only those that closed together, since another key's may be
+// next.
 func (a *sessions[K, In, Row]) Mark(ctx context.Context, m shardlake.Mark) error {
 	for c := a.due(m.Watermark); c != nil; c = a.due(m.Watermark) {
 		a.touch(c)
+		at := a.closing(c.val)
 		for i := 0; i < len(c.val); {
 			s := c.val[i]
 			span := a.span(&s)
-			if !a.w.Closed(span, m.Watermark) {
+			if !a.w.Closed(span, min(at, m.Watermark)) {
 				i++
 				continue
 			}

@@ -8,7 +8,6 @@ import (
 	"reflect"
 	"slices"
 	"strings"
-	"unsafe"
 
 	"github.com/shardlake/shardlake"
 	"github.com/shardlake/shardlake/internal/own"
@@ -26,13 +25,23 @@ type table[K comparable, V any] struct {
 	// parent; nil or false keeps them apart, under the key that apart returns.
 	join  func(into *V, other V) bool
 	apart func(K) K
+	// latest says that a key which two parents had is woken when the later of them
+	// wanted it; else it is the earlier.
+	latest bool
+	// awake corrects the time at which a restored cell is woken, by settings that have
+	// changed since it was kept; nil if there are none.
+	awake func(*cell[K, V], shardlake.Instant) shardlake.Instant
 
-	own   func(K) K // a key outlives the batch that it came with
+	own   func(K) K              // a key outlives the batch that it came with
+	text  func(K) (string, bool) // the key as a string, which a partition key may share
+	keyed func(*K) int64         // bytes that a key points to
+	holds func(*V) int64         // bytes that a value points to; nil if it points to nothing
 	cells map[K]*cell[K, V]
 	queue []*cell[K, V] // those that want to be woken, as a heap by (wake, seq)
 	dirty []*cell[K, V] // changed since the last snapshot, in order of their first change
+	trim  int           // length of dirty from which it is looked through for what can go
 	born  uint64        // cells so far: the seq of the next new one
-	sizes int64         // of all cells, as last encoded
+	sizes int64         // of what all cells point to, as last seen
 	buf   []byte
 }
 
@@ -45,7 +54,7 @@ type cell[K comparable, V any] struct {
 	wake  shardlake.Instant // asleep if there is no such time
 	seq   uint64            // in order of creation
 	at    int               // in the queue, -1 if it is not in there
-	size  int32             // as last encoded
+	size  int64             // of what it points to, as last seen
 	state struct{ dirty, gone, stored bool }
 }
 
@@ -58,8 +67,15 @@ func newTable[K comparable, V any](kind string) (*table[K, V], error) {
 	if err := cmp.Or(comesBackEqual(k), keepable(k, nil), keepable(v, nil)); err != nil {
 		return nil, err
 	}
+	if err := shadowed[K](); err != nil {
+		return nil, err
+	}
+	if err := shadowed[V](); err != nil {
+		return nil, err
+	}
 	return &table[K, V]{kind: kind, keys: shape(k, nil), values: shape(v, nil),
-		own: own.Of[K](), cells: map[K]*cell[K, V]{}}, nil
+		own: own.Of[K](), text: func(k K) (string, bool) { s, ok := any(k).(string); return s, ok },
+		keyed: weigher[K](), holds: weigher[V](), cells: map[K]*cell[K, V]{}}, nil
 }
 
 // get returns the cell of k, or nil.
@@ -68,11 +84,12 @@ func (t *table[K, V]) get(k K) *cell[K, V] { return t.cells[k] }
 // add makes the cell of a key that has none.
 func (t *table[K, V]) add(k K, v V, r *shardlake.Record) *cell[K, V] {
 	c := &cell[K, V]{key: t.own(k), val: v, home: r.Home, wake: asleep, seq: t.born, at: -1}
-	if key, ok := any(c.key).(string); ok && key == r.Key {
+	if key, ok := t.text(c.key); ok && key == r.Key {
 		c.part = key
 	} else {
 		c.part = strings.Clone(r.Key)
 	}
+	t.weigh(c)
 	t.born++
 	t.cells[c.key] = c
 	return c
@@ -91,8 +108,9 @@ func (t *table[K, V]) touch(c *cell[K, V]) {
 		return
 	}
 	c.state.dirty = true
-	if len(t.dirty) >= 1024 && len(t.dirty) > 2*len(t.cells) {
+	if len(t.dirty) >= max(1024, t.trim) && len(t.dirty) > 2*len(t.cells) {
 		t.dirty = slices.DeleteFunc(t.dirty, func(c *cell[K, V]) bool { return c.state.gone && !c.state.stored })
+		t.trim = 2 * len(t.dirty) // what is left may have to stay: looking again at once would find nothing
 	}
 	t.dirty = append(t.dirty, c)
 }
@@ -102,7 +120,7 @@ func (t *table[K, V]) remove(c *cell[K, V]) {
 	t.wakeAt(c, asleep)
 	t.touch(c)
 	c.state.gone = true
-	t.sizes -= int64(c.size)
+	t.sizes -= c.size
 	delete(t.cells, c.key)
 	var none V
 	c.val = none
@@ -209,15 +227,13 @@ func (t *table[K, V]) Snapshot(whole bool, put func(shardlake.Entry)) error {
 		e := shardlake.Entry{Home: r.Place()}
 		var err error
 		if e.Key, err = json.Marshal(c.key, exact); err != nil {
-			return fmt.Errorf("the key %v: %w", c.key, err)
+			return fmt.Errorf("the key %s: %w", brief(c.key), err)
 		}
 		if !c.state.gone {
 			if e.Value, err = t.encode(c); err != nil {
-				return fmt.Errorf("the value of the key %s: %w", e.Key, err)
+				return fmt.Errorf("the value of the key %.100s: %w", e.Key, err)
 			}
-			t.sizes -= int64(c.size)
-			c.size = int32(min(len(e.Key)+len(e.Value), 1<<30))
-			t.sizes += int64(c.size)
+			t.weigh(c)
 			c.state.stored = true
 		}
 		put(e)
@@ -225,8 +241,7 @@ func (t *table[K, V]) Snapshot(whole bool, put func(shardlake.Entry)) error {
 	for _, c := range t.dirty {
 		c.state.dirty = false
 	}
-	clear(t.dirty)
-	t.dirty = t.dirty[:0]
+	t.settled()
 	return nil
 }
 
@@ -263,42 +278,68 @@ func (t *table[K, V]) Restore(schema string, e shardlake.Entry, inherited bool) 
 		t.settled()
 		return nil
 	}
-	c := &cell[K, V]{key: k, wake: asleep, at: -1, size: int32(min(len(e.Key)+len(e.Value), 1<<30))}
+	c := &cell[K, V]{key: k, wake: asleep, at: -1}
 	wake, err := t.decode(schema, e.Value, c)
 	if err != nil {
-		return fmt.Errorf("the value of the key %s: %w", e.Key, err)
+		return fmt.Errorf("the value of the key %.100s: %w", e.Key, err)
+	}
+	if t.awake != nil {
+		wake = t.awake(c, wake)
 	}
 	for inherited && had != nil {
-		if t.join != nil && t.join(&had.val, c.val) {
-			t.wakeAt(had, min(had.wake, wake))
+		joined, err := t.joined(&had.val, c.val)
+		switch {
+		case err != nil:
+			return fmt.Errorf("the values of the key %.100s: %w", e.Key, err)
+		case joined && t.latest:
+			wake = max(had.wake, wake)
+		case joined:
+			wake = min(had.wake, wake)
+		}
+		if joined {
+			t.wakeAt(had, wake)
+			t.weigh(had)
 			return nil
 		}
 		if t.apart == nil {
-			return fmt.Errorf("the key %s came from two shards that were merged: give its type a method Merge, which makes one of two", e.Key)
+			return fmt.Errorf("the key %.100s came from two shards that were merged: give its type a method Merge, which makes one of two", e.Key)
 		}
 		c.key = t.apart(c.key)
 		had = t.cells[c.key]
 	}
 	if had != nil {
 		t.wakeAt(had, asleep)
-		t.sizes -= int64(had.size)
+		t.sizes -= had.size
 	}
 	if inherited {
 		c.seq = t.born // the numbers of two parents say nothing about each other
 	}
 	c.state.stored = true
 	t.born = max(t.born, c.seq+1)
-	t.sizes += int64(c.size)
+	t.weigh(c)
 	t.cells[c.key] = c
 	t.wakeAt(c, wake)
 	return nil
+}
+
+// joined is join, with a panic as an error.
+func (t *table[K, V]) joined(into *V, other V) (ok bool, err error) {
+	if t.join == nil {
+		return false, nil
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v, in the method Merge, for two values that came from two shards which were merged", p)
+		}
+	}()
+	return t.join(into, other), nil
 }
 
 // settled forgets what was noted as changed: what is restored is what the last
 // commit holds.
 func (t *table[K, V]) settled() {
 	clear(t.dirty)
-	t.dirty = t.dirty[:0]
+	t.dirty, t.trim = t.dirty[:0], 0
 }
 
 // fits tells whether entries of a schema can be read.
@@ -325,7 +366,7 @@ func (t *table[K, V]) decode(schema string, b []byte, c *cell[K, V]) (wake shard
 		return 0, errDamaged
 	}
 	c.seq, c.part, b = seq, string(b[n:n+int(size)]), b[n+int(size):]
-	if key, ok := any(c.key).(string); ok && key == c.part {
+	if key, ok := t.text(c.key); ok && key == c.part {
 		c.part = key
 	}
 	placed := b[0] == 1
@@ -337,18 +378,19 @@ func (t *table[K, V]) decode(schema string, b []byte, c *cell[K, V]) (wake shard
 		b = b[copy(c.home[:], b):]
 	}
 	if schema != t.Schema() {
-		return shardlake.Instant(w), t.migrate(schema, b, &c.val)
+		return shardlake.Instant(w), t.migrated(schema, b, &c.val)
 	}
 	return shardlake.Instant(w), json.Unmarshal(b, &c.val, exact)
 }
 
-var errDamaged = fmt.Errorf("it is damaged")
-
-// Bytes estimates: each key in a map, its cell, and what they point to, which takes
-// about what it takes when encoded.
-func (t *table[K, V]) Bytes() int64 {
-	var c cell[K, V]
-	var k K
-	per := int64(unsafe.Sizeof(c)) + 2*int64(unsafe.Sizeof(k)+8) + 16
-	return int64(len(t.cells))*per + t.sizes + int64(len(t.dirty))*8
+// migrated is migrate, with a panic as an error.
+func (t *table[K, V]) migrated(schema string, old []byte, into *V) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v, in the method Migrate, for the schema %q", p, schema)
+		}
+	}()
+	return t.migrate(schema, old, into)
 }
+
+var errDamaged = fmt.Errorf("it is damaged")

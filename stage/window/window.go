@@ -24,6 +24,7 @@ type Ungraced struct{ w Window }
 
 // Window is a way to cut event time into spans, with its grace.
 type Window struct {
+	sessions     bool
 	size, every  time.Duration // tumbling and hopping
 	gap, longest time.Duration // sessions
 	grace        time.Duration
@@ -42,7 +43,7 @@ func Hopping(size, every time.Duration) Ungraced { return Ungraced{Window{size: 
 // Sessions makes, for each key, spans that end where no row of the key comes for gap.
 // A session of more than a day is cut; see Longest.
 func Sessions(gap time.Duration) Ungraced {
-	return Ungraced{Window{gap: gap, longest: max(24*time.Hour, gap)}}
+	return Ungraced{Window{sessions: true, gap: gap, longest: max(24*time.Hour, gap)}}
 }
 
 // Longest bounds the length of a session, from its first row to its last, so that a
@@ -54,6 +55,10 @@ func (u Ungraced) Longest(d time.Duration) Ungraced { u.w.longest = d; return u 
 // watermark is the highest event time that the lane has read, less
 // pipeline.EventTime.Bound, so g is how far rows may be out of order. Rows later than
 // that go to Pipeline.Late, or to the dead letters, unless the window takes Late rows.
+//
+// A program may come back with another grace: windows that are open then close by the
+// new one. One that has closed by a shorter grace is open again by a longer, and rows
+// of it make another row, with a pane that has come out before.
 func (u Ungraced) Grace(g time.Duration) Window { u.w.grace = g; return u.w }
 
 // Early makes rows come out every so often while a span is open, by event time,
@@ -66,20 +71,33 @@ func (w Window) Early(every time.Duration) Window { w.early = every; return w }
 // passes. Not for sessions.
 func (w Window) Late(d time.Duration) Window { w.late = d; return w }
 
-// maxHops bounds how many spans one row belongs to.
-const maxHops = 1000
+// maxHops bounds how many spans one row belongs to, maxPanes how many rows come out for
+// one span and key.
+const (
+	maxHops  = 1000
+	maxPanes = 1 << 20
+)
 
 // Check tells all that is wrong with the durations.
 func (w Window) Check() error {
 	var errs []error
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf("window: "+format, args...)) }
-	for name, d := range map[string]time.Duration{"size": w.size, "step": w.every, "gap": w.gap, "longest session": w.longest, "early": w.early, "late": w.late, "grace": w.grace} {
-		if d < 0 || d%time.Microsecond != 0 {
-			bad("%s is %v: want whole microseconds, and not a negative number", name, d)
+	for _, s := range []struct {
+		name string
+		d    time.Duration
+	}{{"size", w.size}, {"step", w.every}, {"gap", w.gap}, {"longest session", w.longest}, {"early", w.early}, {"late", w.late}, {"grace", w.grace}} {
+		if s.d < 0 || s.d%time.Microsecond != 0 {
+			bad("%s is %v: want whole microseconds, and not a negative number", s.name, s.d)
+		}
+		if s.d > maxDuration {
+			bad("%s is %v: want at most %v", s.name, s.d, maxDuration)
 		}
 	}
 	switch {
 	case w.IsSession():
+		if w.gap < time.Microsecond {
+			bad("the gap of sessions is %v: want at least a microsecond", w.gap)
+		}
 		if w.longest < w.gap {
 			bad("the longest session is %v: want at least the gap, %v", w.longest, w.gap)
 		}
@@ -92,12 +110,27 @@ func (w Window) Check() error {
 		bad("a span of %v every %v: want at least a microsecond", w.size, w.every)
 	case w.size%w.every != 0 || w.size/w.every > maxHops:
 		bad("a span of %v every %v: want a whole number of times, at most %d", w.size, w.every, maxHops)
+	case len(errs) == 0 && w.panes() > maxPanes:
+		bad("up to %d rows come out for each span and key: want at most %d; make the step of Early longer", w.panes(), maxPanes)
 	}
 	return errors.Join(errs...)
 }
 
+// maxDuration keeps sums of a few durations, and times that lie as far from an event,
+// from overflowing.
+const maxDuration = 100 * 365 * 24 * time.Hour
+
+// panes bounds the number of panes of one span.
+func (w Window) panes() int64 {
+	step, on := w.size, int64(1)
+	if w.early > 0 {
+		step, on = w.early, int64((w.size+w.grace)/w.early)+1
+	}
+	return on + int64(w.late/step) + 1
+}
+
 // IsSession tells sessions from windows that are aligned.
-func (w Window) IsSession() bool { return w.gap > 0 }
+func (w Window) IsSession() bool { return w.sessions }
 
 // Span returns the newest span of t. It rounds down before 1970 too. It is not for
 // sessions.
@@ -153,16 +186,23 @@ func (w Window) Pane(s Span, mark shardlake.Instant) (n int, at shardlake.Instan
 	return min(int(k)-1, last), min(s.Start+k*step, due)
 }
 
-// String says what the window is, but for its lateness, which may be changed while
-// spans are open.
+// String says what the window is, but for its grace and Late, and for the bound of
+// sessions, which may be changed while spans are open. Early is a part of it: another
+// step counts the panes of a span in another way.
 func (w Window) String() string {
+	var s string
 	switch {
 	case w.IsSession():
-		return fmt.Sprintf("sessions of %v", w.gap)
+		s = fmt.Sprintf("sessions of %v", w.gap)
 	case w.size == w.every:
-		return w.size.String()
+		s = w.size.String()
+	default:
+		s = fmt.Sprintf("%v every %v", w.size, w.every)
 	}
-	return fmt.Sprintf("%v every %v", w.size, w.every)
+	if w.early > 0 {
+		s += fmt.Sprintf(" early %v", w.early)
+	}
+	return s
 }
 
 func micros(d time.Duration) shardlake.Instant { return shardlake.Instant(d.Microseconds()) }
