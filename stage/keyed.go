@@ -38,13 +38,17 @@ func (c *Cell[K, S, Out]) Emit(v Out) { c.k.rows = append(c.k.rows, v) }
 
 // Wake has the stage's wake function called once the watermark reaches at, instead
 // of an earlier wish. A time that the watermark has reached already counts as the
-// next instant. In wake itself it must be later than the one before.
+// next instant, and one beyond shardlake.MaxEventTime, as Forever, as that: the end of
+// the input. In wake itself it must be later than the one before.
 func (c *Cell[K, S, Out]) Wake(at shardlake.Instant) {
 	if c.woke && at <= c.time {
 		c.err = fmt.Errorf("it was woken at %v and wants to be woken at %v: Wake must move forward", c.time, at)
 		return
 	}
-	c.k.wakeAt(c.c, max(at, c.mark+1))
+	if at = max(min(at, shardlake.MaxEventTime), c.mark+1); c.woke && at > shardlake.MaxEventTime {
+		at = asleep // time is over
+	}
+	c.k.wakeAt(c.c, at)
 }
 
 // Sleep takes back a wish to be woken.
@@ -127,11 +131,7 @@ type keyedIn[K comparable, S, In, Out any] struct {
 
 func (k *keyedIn[K, S, In, Out]) Push(ctx context.Context, b shardlake.Batch[In]) error {
 	for i := range b.Rows {
-		answer, err := k.one(ctx, b, i)
-		if err == nil && answer != nil {
-			err = settle(ctx, &k.guard, b, i, answer)
-		}
-		if err != nil {
+		if err := k.each(ctx, b, i); err != nil {
 			return err
 		}
 	}
@@ -139,36 +139,56 @@ func (k *keyedIn[K, S, In, Out]) Push(ctx context.Context, b shardlake.Batch[In]
 	return k.out.flush(ctx, k.next)
 }
 
-// one is a row of the batch. answer is what the user's function says about it.
-func (k *keyedIn[K, S, In, Out]) one(ctx context.Context, b shardlake.Batch[In], i int) (answer, err error) {
-	defer k.catch(b.Origins, b.Records, &err)
+// each is a row of the batch. What the user's functions emit is given on outside of
+// them, so that a panic of a stage behind is not taken for theirs.
+func (k *keyedIn[K, S, In, Out]) each(ctx context.Context, b shardlake.Batch[In], i int) error {
 	k.at = i
-	id, r := k.key(b.Rows[i]), b.From(i)
+	r := b.From(i)
+	id, err := k.identify(b)
+	if err != nil {
+		return err
+	}
 	c := k.get(id)
 	for c != nil && c.wake <= r.Watermark {
 		at := c.wake
 		k.wakeAt(c, asleep)
 		if err := k.woken(ctx, c, at); err != nil {
-			return nil, err
+			return err
 		}
 		c = k.get(id) // it may have been forgotten
 	}
+	answer, err := k.one(id, c, b)
+	switch {
+	case err != nil:
+		return err
+	case answer != nil:
+		return settle(ctx, &k.guard, b, i, answer)
+	}
+	return k.give(ctx, b.Origins[i].Time, *r)
+}
+
+// identify is the key of the row at hand.
+func (k *keyedIn[K, S, In, Out]) identify(b shardlake.Batch[In]) (id K, err error) {
+	defer k.catch(b.Origins, b.Records, &err)
+	return k.key(b.Rows[k.at]), nil
+}
+
+// one calls row. answer is what it says.
+func (k *keyedIn[K, S, In, Out]) one(id K, c *cell[K, S], b shardlake.Batch[In]) (answer, err error) {
+	defer k.catch(b.Origins, b.Records, &err)
+	r := b.From(k.at)
 	if c == nil {
 		var none S
 		c = k.add(id, none, r)
 	}
 	k.touch(c)
-	view := Cell[K, S, Out]{k: &k.keyed, c: c, time: b.Origins[i].Time, mark: r.Watermark}
+	view := Cell[K, S, Out]{k: &k.keyed, c: c, time: b.Origins[k.at].Time, mark: r.Watermark}
 	k.rows = k.rows[:0]
-	answer = k.row(&view, b.Rows[i])
+	answer = k.row(&view, b.Rows[k.at])
 	if view.gone {
 		k.remove(c)
 	}
-	if answer != nil || view.err != nil {
-		return answer, view.err
-	}
-	from := *r
-	return nil, k.give(ctx, view.time, from)
+	return answer, view.err
 }
 
 // give passes on what a call has emitted.
@@ -183,14 +203,22 @@ func (k *keyed[K, S, Out]) give(ctx context.Context, at shardlake.Instant, r sha
 	return nil
 }
 
-// woken calls wake for a cell that is due.
-func (k *keyed[K, S, Out]) woken(ctx context.Context, c *cell[K, S], at shardlake.Instant) (err error) {
+// woken calls wake for a cell that is due, and passes on what that emits.
+func (k *keyed[K, S, Out]) woken(ctx context.Context, c *cell[K, S], at shardlake.Instant) error {
 	if k.wake == nil {
 		return nil
 	}
+	if err := k.rouse(c, at); err != nil {
+		return err
+	}
+	return k.give(ctx, at, c.origin(k.last, at))
+}
+
+// rouse calls wake.
+func (k *keyed[K, S, Out]) rouse(c *cell[K, S], at shardlake.Instant) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = k.env.Fail(k.name, k.last.Pos, fmt.Errorf("panic: %v, woken at %v with the key %v", p, at, c.key), "mend the function; nothing is lost")
+			err = k.env.Fail(k.name, k.last.Pos, fmt.Errorf("panic: %v, woken at %v with the key %s", p, at, brief(c.key)), "mend the function; nothing is lost")
 		}
 	}()
 	k.touch(c)
@@ -204,9 +232,9 @@ func (k *keyed[K, S, Out]) woken(ctx context.Context, c *cell[K, S], at shardlak
 		err = view.err
 	}
 	if err != nil {
-		return k.env.Fail(k.name, k.last.Pos, fmt.Errorf("woken at %v with the key %v: %w", at, c.key, err), "mend the cause and start again, nothing is lost")
+		return k.env.Fail(k.name, k.last.Pos, fmt.Errorf("woken at %v with the key %s: %w", at, brief(c.key), err), "mend the cause and start again, nothing is lost")
 	}
-	return k.give(ctx, at, c.origin(k.last, at))
+	return nil
 }
 
 // Mark wakes who is due.
