@@ -20,7 +20,7 @@ type link struct{ number, size int }
 // since its first has come to half the size of that. Below smallState a delta is
 // not worth a segment.
 const (
-	maxChain   = 8
+	maxChain   = 24
 	smallState = 4 << 10
 )
 

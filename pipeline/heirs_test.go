@@ -167,7 +167,7 @@ func TestStateFollowsItsKey(t *testing.T) {
 	}
 	wanted := statefulWant(all)
 	kills := 0
-	for kill := 1; ; kill++ {
+	for kill := 1; ; kill += 3 {
 		killed := false
 		synctest.Test(t, func(t *testing.T) {
 			w := newWorld(t)

@@ -13,7 +13,8 @@ import (
 // open makes the lane's private tree.
 func (l *lane[T]) open(ctx context.Context) (err error) {
 	state := maps.Clone(l.row.State)
-	l.row.State = nil // the stages have it from here on
+	clear(l.row.State) // the stages have it from here on; others hold this map, too
+	l.row.State = nil
 	if l.floors, err = takeFloors(state, l.floors); err != nil {
 		return l.fail("resume", err, "")
 	}
