@@ -39,8 +39,9 @@ judge: ## servers and readers that are not ours check the product on real data
 	bash judge/run.sh
 
 chaos: SECONDS ?= 120
-chaos: ## a fleet of real processes under faults, judged from outside: SECONDS=n SEED=k
-	CHAOS_SECONDS=$(SECONDS) CHAOS_SEED=$(SEED) bash judge/run.sh chaos
+chaos: CASE ?= chaos
+chaos: ## a fleet of real processes under faults, judged from outside: SECONDS=n SEED=k; CASE=chaos-hop for two groups
+	CHAOS_SECONDS=$(SECONDS) CHAOS_SEED=$(SEED) bash judge/run.sh $(CASE)
 
 bench: ## what the engine costs, against a hand-written loop
 	cd benchmarks && go run ./engine

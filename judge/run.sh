@@ -13,7 +13,7 @@
 #                    default, without ferrokinesis where there is no cargo. A case whose server is not
 #                    named is not run, and says so.
 #   JUDGE_KEEP       1 keeps the lakes in .judge/run for a look
-#   CHAOS_SECONDS    how long the case chaos disturbs its fleet: 120 by default
+#   CHAOS_SECONDS    how long the cases chaos and chaos-hop disturb their fleets: 120 and 35 by default
 #   CHAOS_SEED       of what it does: 1 by default, 0 to draw it
 #
 # Tools and servers are installed into .judge (scripts/venv.sh, scripts/servers.sh). Needs Go, Python 3.10,
