@@ -215,7 +215,7 @@ func TestAggregateOfAggregateAgainstPlainLoop(t *testing.T) {
 		}
 		for _, v := range in {
 			if !late[v.id] {
-				from := int(window.Tumbling(seconds(minute * 6)).Grace(0).Span(sec(v.at)).Start / 1e6)
+				from := int(window.Tumbling(seconds(minute*6)).Grace(0).Span(sec(v.at)).Start / 1e6)
 				k := fmt.Sprint(v.key, from)
 				want[k] = append(want[k], v.id)
 			}
