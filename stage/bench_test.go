@@ -2,10 +2,13 @@ package stage_test
 
 import (
 	"context"
+	"strconv"
 	"testing"
+	"time"
 
 	"github.com/shardlake/shardlake"
 	"github.com/shardlake/shardlake/stage"
+	"github.com/shardlake/shardlake/stage/window"
 )
 
 // adder is an end that costs as little as the loop's.
@@ -63,4 +66,57 @@ func BenchmarkChain(b *testing.B) {
 			b.Fatal("nothing was added")
 		}
 	})
+}
+
+// BenchmarkAggregate weighs a tumbling window over string keys: all rows of one key, of
+// ten thousand in turn, and of a million that come once each.
+func BenchmarkAggregate(b *testing.B) {
+	type row struct {
+		Key string
+		N   int
+	}
+	for _, keys := range []int{1, 10_000, 1_000_000} {
+		b.Run(strconv.Itoa(keys), func(b *testing.B) {
+			st := stage.Aggregate(window.Tumbling(time.Minute).Grace(30*time.Second), func(s string) string { return s },
+				func(k string, _ window.Span) row { return row{Key: k} }, func(r *row, _ string) { r.N++ })
+			names := make([]string, keys)
+			for i := range names {
+				names[i] = "user-" + strconv.Itoa(i)
+			}
+			const rows = 1000
+			batch := shardlake.Batch[string]{Rows: make([]string, rows), Origins: make([]shardlake.Origin, rows), Records: make([]shardlake.Record, rows)}
+			for i := range rows {
+				batch.Origins[i].Record = int32(i)
+			}
+			var env *shardlake.Env
+			var in shardlake.Emit[string]
+			n := keys // so that the lane is opened at first
+			b.ReportAllocs()
+			for b.Loop() {
+				if n >= max(keys, 1_000_000) || env == nil {
+					b.StopTimer()
+					if env != nil {
+						env.Close()
+					}
+					env = shardlake.NewEnv(b.Context(), shardlake.Host{})
+					var err error
+					if in, err = st(env, &thrown[row]{}); err != nil {
+						b.Fatal(err)
+					}
+					n = 0
+					b.StartTimer()
+				}
+				for i := range rows {
+					k := names[(n+i)%keys]
+					batch.Rows[i], batch.Records[i].Key = k, k
+				}
+				n += rows
+				if err := in.Push(b.Context(), batch); err != nil {
+					b.Fatal(err)
+				}
+			}
+			env.Close()
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*rows), "ns/row")
+		})
+	}
 }
