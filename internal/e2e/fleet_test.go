@@ -232,7 +232,7 @@ func TestFleetOnAStreamThatScales(t *testing.T) {
 // What a shard costs in requests to DynamoDB, idle and busy.
 func TestRequestsOfAFleet(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		const shards, minutes = 10, 10
+		const shards, minutes = 10, 6
 		perHour := func(n float64) float64 { return n * 60 / minutes / shards }
 		c := newCloud(t, shards)
 		minute := func(p *pipeline.Config) { p.CommitEvery = time.Minute }

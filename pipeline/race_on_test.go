@@ -1,0 +1,8 @@
+//go:build race
+
+package pipeline_test
+
+// racing tells that the race detector is on, which makes everything some ten times
+// slower: the longest tests do a part of their work with it, and all without it (make
+// test runs both).
+const racing = true
