@@ -127,7 +127,7 @@ func newest(before shardlake.Record, records []shardlake.Record) shardlake.Recor
 }
 
 // under checks that a key comes under one partition key only.
-func (a *aggregating[K, In, Row]) under(key any, part string, r *shardlake.Record) error {
+func (a *aggregating[K, In, Row]) under(key K, part string, r *shardlake.Record) error {
 	if !a.whole || part == r.Key {
 		return nil
 	}
@@ -146,6 +146,9 @@ func finish[Row any](row *Row, s window.Span) {
 type aligned[K comparable, In, Row any] struct {
 	aggregating[K, In, Row]
 	*table[slot[K], Row]
+	step shardlake.Instant   // from one span to the next
+	span window.Span         // newest of the row before, which most rows share
+	cell *cell[slot[K], Row] // that the row before was folded into
 }
 
 // slot is a key in one pane of one span.
@@ -165,7 +168,10 @@ func (a *aligned[K, In, Row]) prepare() (err error) {
 	a.table, err = newTable[slot[K], Row](fmt.Sprintf("aggregate by %v", a.w))
 	if err == nil {
 		a.table.migrate = migration[Row]()
-		a.own, a.text = ownKey(func(s *slot[K]) *K { return &s.Key })
+		ownKey(a.table, func(s *slot[K]) *K { return &s.Key })
+		a.span = a.w.Span(0)
+		before, _ := a.w.Before(a.span, 0)
+		a.step = a.span.Start - before.Start
 		a.awake = func(c *cell[slot[K], Row], kept shardlake.Instant) shardlake.Instant {
 			if c.key.Pane > 0 {
 				return kept
@@ -207,7 +213,10 @@ func (a *aligned[K, In, Row]) row(ctx context.Context, b shardlake.Batch[In], i 
 	t, r := b.Origins[i].Time, b.From(i)
 	k := a.key(b.Rows[i])
 	spans, missed := 0, 0
-	for s, ok := a.w.Span(t), true; ok; s, ok = a.w.Before(s, t) {
+	if s := a.span; t < s.Start || t-s.Start >= a.step {
+		a.span = a.w.Span(t)
+	}
+	for s, ok := a.span, true; ok; s, ok = a.w.Before(s, t) {
 		spans++
 		if a.w.Closed(s, r.Watermark) {
 			missed++
@@ -228,7 +237,10 @@ func (a *aligned[K, In, Row]) add(s window.Span, k K, v In, r *shardlake.Record)
 	pane, at := a.w.Pane(s, r.Watermark)
 	s.Pane = pane
 	key := slot[K]{Start: s.Start, End: s.End, Pane: int32(pane), Key: k}
-	c := a.get(key)
+	c := a.cell
+	if c == nil || c.state.gone || c.key != key {
+		c = a.get(key)
+	}
 	if c == nil {
 		row := a.seed(k, s) // before anything changes: it may panic
 		c = a.table.add(key, row, r)
@@ -237,6 +249,7 @@ func (a *aligned[K, In, Row]) add(s window.Span, k K, v In, r *shardlake.Record)
 		return err
 	}
 	a.touch(c)
+	a.cell = c
 	a.fold(&c.val, v)
 	return nil
 }
@@ -275,18 +288,21 @@ func (a *aggregating[K, In, Row]) close(row *Row, s window.Span) (err error) {
 	return nil
 }
 
-// ownKey returns a table's own and text for keys that hold the user's key in one of
-// their fields: quicker than what goes through all of them.
-func ownKey[S, K comparable](in func(*S) *K) (func(S) S, func(S) (string, bool)) {
-	copied := own.Of[K]()
-	return func(s S) S {
-			k := in(&s)
-			*k = copied(*k)
-			return s
-		}, func(s S) (string, bool) {
-			text, ok := any(*in(&s)).(string)
-			return text, ok
-		}
+// ownKey tells a table where in its keys the user's key is: it looks at nothing else
+// then.
+func ownKey[S, K comparable, V any](t *table[S, V], in func(*S) *K) {
+	copied, weigh := own.Of[K](), weigher[K]()
+	t.own = func(s S) S {
+		k := in(&s)
+		*k = copied(*k)
+		return s
+	}
+	if reflect.TypeFor[K]() == reflect.TypeFor[string]() {
+		t.text = func(s *S) string { return *any(in(s)).(*string) }
+	}
+	if t.keyed = nil; weigh != nil {
+		t.keyed = func(s *S) int64 { return weigh(in(s)) }
+	}
 }
 
 // emission gathers rows that a stage gives out by itself into batches.

@@ -48,7 +48,7 @@ func (a *sessions[K, In, Row]) prepare() (err error) {
 	a.awake = func(c *cell[sessionKey[K], []session[Row]], _ shardlake.Instant) shardlake.Instant {
 		return a.closing(c.val)
 	}
-	a.own, a.text = ownKey(func(k *sessionKey[K]) *K { return &k.Key })
+	ownKey(a.table, func(k *sessionKey[K]) *K { return &k.Key })
 	a.table.join = func(into *[]session[Row], other []session[Row]) bool {
 		for _, s := range other {
 			*into = a.insert(*into, s, shardlake.Never)

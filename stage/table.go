@@ -32,10 +32,10 @@ type table[K comparable, V any] struct {
 	// changed since it was kept; nil if there are none.
 	awake func(*cell[K, V], shardlake.Instant) shardlake.Instant
 
-	own   func(K) K              // a key outlives the batch that it came with
-	text  func(K) (string, bool) // the key as a string, which a partition key may share
-	keyed func(*K) int64         // bytes that a key points to
-	holds func(*V) int64         // bytes that a value points to; nil if it points to nothing
+	own   func(K) K       // a key outlives the batch that it came with
+	text  func(*K) string // the key as a string, which a partition key may share; nil if it is none
+	keyed func(*K) int64  // bytes that a key points to
+	holds func(*V) int64  // bytes that a value points to; nil if it points to nothing
 	cells map[K]*cell[K, V]
 	queue []*cell[K, V] // those that want to be woken, as a heap by (wake, seq)
 	dirty []*cell[K, V] // changed since the last snapshot, in order of their first change
@@ -73,9 +73,12 @@ func newTable[K comparable, V any](kind string) (*table[K, V], error) {
 	if err := shadowed[V](); err != nil {
 		return nil, err
 	}
-	return &table[K, V]{kind: kind, keys: shape(k, nil), values: shape(v, nil),
-		own: own.Of[K](), text: func(k K) (string, bool) { s, ok := any(k).(string); return s, ok },
-		keyed: weigher[K](), holds: weigher[V](), cells: map[K]*cell[K, V]{}}, nil
+	t := &table[K, V]{kind: kind, keys: shape(k, nil), values: shape(v, nil),
+		own: own.Of[K](), keyed: weigher[K](), holds: weigher[V](), cells: map[K]*cell[K, V]{}}
+	if k == reflect.TypeFor[string]() {
+		t.text = func(k *K) string { return *any(k).(*string) }
+	}
+	return t, nil
 }
 
 // get returns the cell of k, or nil.
@@ -84,8 +87,8 @@ func (t *table[K, V]) get(k K) *cell[K, V] { return t.cells[k] }
 // add makes the cell of a key that has none.
 func (t *table[K, V]) add(k K, v V, r *shardlake.Record) *cell[K, V] {
 	c := &cell[K, V]{key: t.own(k), val: v, home: r.Home, wake: asleep, seq: t.born, at: -1}
-	if key, ok := t.text(c.key); ok && key == r.Key {
-		c.part = key
+	if t.text != nil && t.text(&c.key) == r.Key {
+		c.part = t.text(&c.key)
 	} else {
 		c.part = strings.Clone(r.Key)
 	}
@@ -366,8 +369,8 @@ func (t *table[K, V]) decode(schema string, b []byte, c *cell[K, V]) (wake shard
 		return 0, errDamaged
 	}
 	c.seq, c.part, b = seq, string(b[n:n+int(size)]), b[n+int(size):]
-	if key, ok := t.text(c.key); ok && key == c.part {
-		c.part = key
+	if t.text != nil && t.text(&c.key) == c.part {
+		c.part = t.text(&c.key)
 	}
 	placed := b[0] == 1
 	if b = b[1:]; placed {

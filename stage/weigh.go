@@ -23,10 +23,7 @@ func (t *table[K, V]) Bytes() int64 {
 func (t *table[K, V]) weigh(c *cell[K, V]) {
 	t.sizes -= c.size
 	c.size = 0
-	shared := false
-	if key, ok := t.text(c.key); ok {
-		shared = len(key) == len(c.part) && unsafe.StringData(key) == unsafe.StringData(c.part)
-	}
+	shared := t.text != nil && unsafe.StringData(t.text(&c.key)) == unsafe.StringData(c.part)
 	if !shared {
 		c.size += rounded(int64(len(c.part)))
 	}
@@ -54,78 +51,131 @@ func rounded(n int64) int64 {
 // weigher returns what adds up the bytes that a value of type T points to, or nil for
 // types without pointers.
 func weigher[T any]() func(*T) int64 {
-	switch t := reflect.TypeFor[T](); {
-	case flat(t, nil):
-		return nil
-	case t == reflect.TypeFor[string]():
+	t := reflect.TypeFor[T]()
+	if t == reflect.TypeFor[string]() {
 		return func(v *T) int64 { return rounded(int64(len(*any(v).(*string)))) }
 	}
-	return func(v *T) int64 { return heavy(reflect.ValueOf(v).Elem(), maxDepth) }
+	s := scales{}.of(t)
+	if *s == nil {
+		return nil
+	}
+	return func(v *T) int64 { return (*s)(reflect.ValueOf(v).Elem(), maxDepth) }
 }
 
 // maxDepth bounds how far a value is followed, which may be a list or a tree.
 const maxDepth = 64
 
-// flat tells that a value of type t points to nothing that is its own.
-func flat(t reflect.Type, above []reflect.Type) bool {
+// scale adds up what a value of one type points to, to a depth.
+type scale func(v reflect.Value, depth int) int64
+
+// scales are those of the types that have been looked at, which may be about to become
+// what they are: a type may hold itself.
+type scales map[reflect.Type]*scale
+
+// of makes the scale of a type; it points to nil for one that points to nothing which
+// is its own.
+func (all scales) of(t reflect.Type) *scale {
+	if s, ok := all[t]; ok {
+		return s
+	}
+	s := new(scale)
+	all[t] = s
 	switch t.Kind() {
-	case reflect.String, reflect.Slice, reflect.Map, reflect.Pointer, reflect.Interface, reflect.Func, reflect.Chan:
-		return false
+	case reflect.String:
+		*s = func(v reflect.Value, _ int) int64 { return rounded(int64(v.Len())) }
+	case reflect.Pointer:
+		*s = all.pointer(t)
+	case reflect.Slice:
+		*s = all.slice(t)
+	case reflect.Map:
+		*s = all.table(t)
 	case reflect.Array:
-		return flat(t.Elem(), above)
-	case reflect.Struct:
-		if t == reflect.TypeFor[time.Time]() {
-			return true // its zone belongs to all
-		}
-		for f := range t.Fields() {
-			if !flat(f.Type, above) {
-				return false
+		if in := all.of(t.Elem()); *in != nil {
+			*s = func(v reflect.Value, depth int) (n int64) {
+				for i := range v.Len() {
+					n += (*in)(v.Index(i), depth)
+				}
+				return n
 			}
 		}
+	case reflect.Struct:
+		if t != reflect.TypeFor[time.Time]() { // its zone belongs to all
+			*s = all.fields(t)
+		}
 	}
-	return true
+	return s
 }
 
-// heavy adds up what v points to.
-func heavy(v reflect.Value, depth int) (n int64) {
-	t := v.Type()
-	if depth == 0 || flat(t, nil) {
-		return 0
+func (all scales) pointer(t reflect.Type) scale {
+	size, in := rounded(int64(t.Elem().Size())), all.of(t.Elem())
+	return func(v reflect.Value, depth int) int64 {
+		if v.IsNil() || depth == 0 {
+			return 0
+		}
+		if *in == nil {
+			return size
+		}
+		return size + (*in)(v.Elem(), depth-1)
 	}
-	switch v.Kind() {
-	case reflect.String:
-		n = rounded(int64(v.Len()))
-	case reflect.Pointer:
-		if !v.IsNil() {
-			n = rounded(int64(t.Elem().Size())) + heavy(v.Elem(), depth-1)
+}
+
+func (all scales) slice(t reflect.Type) scale {
+	size, in := int64(t.Elem().Size()), all.of(t.Elem())
+	return func(v reflect.Value, depth int) int64 {
+		n := rounded(int64(v.Cap()) * size)
+		if *in == nil || depth == 0 {
+			return n
 		}
-	case reflect.Slice:
-		n = rounded(int64(v.Cap()) * int64(t.Elem().Size()))
-		if !flat(t.Elem(), nil) {
-			for i := range v.Len() {
-				n += heavy(v.Index(i), depth-1)
-			}
-		}
-	case reflect.Array:
 		for i := range v.Len() {
-			n += heavy(v.Index(i), depth-1)
+			n += (*in)(v.Index(i), depth-1)
 		}
-	case reflect.Map:
+		return n
+	}
+}
+
+func (all scales) table(t reflect.Type) scale {
+	size := 3 * int64(t.Key().Size()+t.Elem().Size()+1) / 2
+	key, value := all.of(t.Key()), all.of(t.Elem())
+	return func(v reflect.Value, depth int) int64 {
 		if v.IsNil() {
-			break
+			return 0
 		}
-		n = 48 + int64(v.Len())*3*int64(t.Key().Size()+t.Elem().Size()+1)/2
-		if !flat(t.Key(), nil) || !flat(t.Elem(), nil) {
-			for each := v.MapRange(); each.Next(); {
-				n += heavy(each.Key(), depth-1) + heavy(each.Value(), depth-1)
+		n := 48 + int64(v.Len())*size
+		if *key == nil && *value == nil || depth == 0 {
+			return n
+		}
+		for each := v.MapRange(); each.Next(); {
+			if *key != nil {
+				n += (*key)(each.Key(), depth-1)
+			}
+			if *value != nil {
+				n += (*value)(each.Value(), depth-1)
 			}
 		}
-	case reflect.Struct:
-		for i := range v.NumField() {
-			n += heavy(v.Field(i), depth-1)
+		return n
+	}
+}
+
+func (all scales) fields(t reflect.Type) scale {
+	type field struct {
+		at int
+		*scale
+	}
+	var heavy []field
+	for i := range t.NumField() {
+		if in := all.of(t.Field(i).Type); *in != nil {
+			heavy = append(heavy, field{i, in})
 		}
 	}
-	return n
+	if heavy == nil {
+		return nil
+	}
+	return func(v reflect.Value, depth int) (n int64) {
+		for _, f := range heavy {
+			n += (*f.scale)(v.Field(f.at), depth)
+		}
+		return n
+	}
 }
 
 // brief is a key in an error: a part of it, if it is long.
