@@ -148,7 +148,7 @@ func run[Out any](t *testing.T, r *rand.Rand, st stage.Stage[input, Out], in []i
 	if err := to.Mark(t.Context(), end); err != nil {
 		t.Fatal(err)
 	}
-	held = commit(t, o.env, held)
+	commit(t, o.env, held)
 	o.env.Close()
 	return o
 }

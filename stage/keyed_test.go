@@ -206,8 +206,8 @@ func TestKeyedAndDedupPanicsAreErrors(t *testing.T) {
 	key := func(n int) int { return n }
 	for name, st := range map[string]stage.Stage[int, int]{
 		"keyed key":  stage.Keyed(explode, fine, nil),
-		"keyed row":  stage.Keyed(key, func(_ *stage.Cell[int, int, int], n int) error { explode(n); return nil }, nil),
-		"keyed wake": stage.Keyed(key, wakeful, func(c *stage.Cell[int, int, int]) error { explode(c.Key()); return nil }),
+		"keyed row":  stage.Keyed(key, func(c *stage.Cell[int, int, int], n int) error { *c.State() = explode(n); return nil }, nil),
+		"keyed wake": stage.Keyed(key, wakeful, func(c *stage.Cell[int, int, int]) error { *c.State() = explode(c.Key()); return nil }),
 		"wake error": stage.Keyed(key, wakeful, func(*stage.Cell[int, int, int]) error { return errors.New("panic: no") }),
 		"wake back":  stage.Keyed(key, wakeful, func(c *stage.Cell[int, int, int]) error { c.Wake(c.Time()); return errors.New("panic: no") }),
 		"dedup key":  stage.Dedup(explode, time.Hour),
