@@ -59,13 +59,13 @@ func (e *Env) Keep(els string, s State) error {
 }
 
 // restore gives s the entries. A panic, of a user's type that reads itself, is an error.
-func (seg segment) restore(s State) (err error) {
+func (s segment) restore(into State) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("panic: %v", p)
 		}
 	}()
-	return seg.each(func(e Entry) error { return s.Restore(seg.schema, e, seg.kind == kindInherited) })
+	return s.each(func(e Entry) error { return into.Restore(s.schema, e, s.kind == kindInherited) })
 }
 
 // snapshot is that of the state, with a panic as an error.

@@ -250,6 +250,33 @@ func TestLateWithoutItsStream(t *testing.T) {
 	}
 }
 
+// Late rows and dead letters may be read more than once.
+func TestLateAndDeadTwice(t *testing.T) {
+	var all [4]sink.Collect[shardlake.DeadLetter]
+	p := pipeline.New(pipeline.Config{})
+	p.Read(source.Values(1, 2, 3)).Via(stage.TryFilter(func(n int) (bool, error) {
+		if n == 2 {
+			return false, shardlake.Reject(shardlake.ErrLate)
+		}
+		return false, shardlake.Reject(errors.New("not wanted"))
+	})).Into(sink.Discard[int]{})
+	p.Late().Into(&all[0])
+	p.Late().Into(&all[1])
+	p.Dead().Into(&all[2])
+	p.Dead().Into(&all[3])
+	if err := p.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []int{1, 1, 2, 2} {
+		if got := len(all[i].Rows()); got != want {
+			t.Errorf("reader %d got %d rows, want %d", i, got, want)
+		}
+	}
+	if s := p.Status().Lanes[0]; s.Late != 1 || s.Dead != 2 {
+		t.Errorf("%d late, %d dead", s.Late, s.Dead)
+	}
+}
+
 func TestEventTimeIsChecked(t *testing.T) {
 	for _, e := range []pipeline.EventTime{{Bound: -1}, {Idle: -1}, {Idle: time.Millisecond}} {
 		p := pipeline.New(pipeline.Config{EventTime: e})

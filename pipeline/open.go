@@ -25,12 +25,12 @@ func (l *lane[T]) open(ctx context.Context) (err error) {
 	}
 	if len(l.p.dead.outs) > 0 {
 		host.Dead = func(ctx context.Context, r *shardlake.Record, d shardlake.DeadLetter) error {
-			return l.bury(ctx, l.dead, r, d)
+			return l.bury(ctx, l.dead, &l.stats.dead, r, d)
 		}
 	}
 	if len(l.p.late.outs) > 0 {
 		host.Late = func(ctx context.Context, r *shardlake.Record, d shardlake.DeadLetter) error {
-			return l.bury(ctx, l.late, r, d)
+			return l.bury(ctx, l.late, &l.stats.late, r, d)
 		}
 	}
 	l.env = shardlake.NewEnv(ctx, host)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"unsafe"
 
 	"github.com/shardlake/shardlake"
@@ -174,12 +175,8 @@ func (l *lane[T]) mark(ctx context.Context, m shardlake.Mark) error {
 }
 
 // bury is the Env's way to one of the dead-letter trees of this lane.
-func (l *lane[T]) bury(ctx context.Context, tree shardlake.Emit[shardlake.DeadLetter], r *shardlake.Record, d shardlake.DeadLetter) error {
-	if tree == l.late {
-		l.stats.late.Add(1)
-	} else {
-		l.stats.dead.Add(1)
-	}
+func (l *lane[T]) bury(ctx context.Context, tree shardlake.Emit[shardlake.DeadLetter], count *atomic.Int64, r *shardlake.Record, d shardlake.DeadLetter) error {
+	count.Add(1)
 	return tree.Push(ctx, shardlake.Batch[shardlake.DeadLetter]{
 		Rows:    []shardlake.DeadLetter{d},
 		Origins: []shardlake.Origin{{Time: max(l.high, shardlake.MinEventTime)}},

@@ -164,8 +164,8 @@ func TestSessionsAgainstPlainLoop(t *testing.T) {
 // rests has sessions all the same. Keys come under several partition keys here.
 func TestLongestSessions(t *testing.T) {
 	seeds(t, 40, func(t *testing.T, r *rand.Rand) {
-		gap, longest := 5+r.IntN(40), 0
-		longest = gap + r.IntN(60)
+		gap := 5 + r.IntN(40)
+		longest := gap + r.IntN(60)
 		in := disorder(r, 200, 2, 50)
 		part := func(i input) string { return fmt.Sprint(i.id % 3) }
 		o := same(t, r, stage.AggregatePartial(window.Sessions(seconds(gap)).Longest(seconds(longest)).Grace(seconds(r.IntN(50))), input.user, seedPane, foldPane), in, part)
