@@ -100,7 +100,23 @@ func (r *root[T]) run(ctx context.Context, run *runner, a acquired) (err error) 
 	case cause != nil:
 		return l.fail("run", cause, "") // and not what the stages say about it
 	}
-	return err
+	return l.orLost(run.work, err)
+}
+
+// orLost tells an error of a lane that somebody else has meanwhile from others: the
+// new owner sweeps the uploads of this one, which fails at them before it has learnt
+// from its heartbeat that the lane is lost.
+func (l *lane[T]) orLost(ctx context.Context, err error) error {
+	if !l.p.cfg.Leases.Shared() || errors.Is(err, lease.ErrLost) {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, l.p.cfg.LeaseTime)
+	defer cancel()
+	row, err2 := l.p.cfg.Leases.Get(ctx, l.row.Lane)
+	if err2 != nil || row.Owner == l.row.Owner && row.Token == l.row.Token {
+		return err // that the row cannot be read is not why the lane ended
+	}
+	return l.fail("run", fmt.Errorf("%w, and before this one learnt of it: %w", lease.ErrLost, err), "")
 }
 
 // settled makes visible what the row lists: the last owner may have died between
