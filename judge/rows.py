@@ -89,22 +89,15 @@ class Aggregate:
         self.folders, self.start, self.keys, self.size, self.grace = folders, start, keys, size * 10**6, grace * 10**6
         self.time, self.key, self.sums, self.measures, self.best, self.answers = time, key, sums, measures, best or {}, answers
 
-    def expected(self, files, ended):
-        """Per shard, the rows of the windows that had closed: {shard: {(start, key): numbers}}."""
-        out = {}
-        rows = collections.defaultdict(list)
+    def expected(self, files):
+        """What all windows hold in the end, over all shards, and the event time that every shard has reached."""
+        highs, windows = {}, {}
         for f in files:
-            rows[f.shard] += f.rows()
-        for shard, all_rows in rows.items():
-            high, windows = max(micros(self.time(r)) for r in all_rows), {}
-            for r in all_rows:
+            for r in f.rows():
                 t = micros(self.time(r))
-                start = t - t % self.size
-                if shard not in ended and high - self.grace < start + self.size:
-                    continue
-                self.add(windows, (start, *self.key(r)), self.measures(r), {n: v(r) for n, (_, v) in self.best.items()})
-            out[shard] = windows
-        return out
+                highs[f.shard] = max(t, highs.get(f.shard, t))
+                self.add(windows, (t - t % self.size, *self.key(r)), self.measures(r), {n: v(r) for n, (_, v) in self.best.items()})
+        return windows, min(highs.values(), default=0)
 
     def add(self, windows, k, numbers, best):
         if k not in windows:
@@ -117,49 +110,49 @@ class Aggregate:
             old[name] = choose(v for v in (old[name], best[name]) if v is not None)
 
     def stored(self, lake, folder):
-        """What the folder holds, and problems of rows that are there twice."""
-        out, problems = collections.defaultdict(dict), []
+        """What the folder holds: {shard: {(start, key): numbers}}. A shard has a row of a window for each of two that were merged into it."""
+        out = collections.defaultdict(dict)
         for f in lake.files(folder):
             for r in f.rows():
                 start = r[self.start]
                 at = micros(start) if isinstance(start, datetime.datetime) else (start - datetime.date(1970, 1, 1)).days * 86400 * 10**6
                 k = (at, *(r[c] for c in self.keys))
-                if k in out[f.shard]:
-                    problems.append(f"{folder}: window {k} is there twice for {f.shard}")
-                out[f.shard][k] = ([self.number(r[c]) for c in self.sums], {n: self.number(r[n]) for n in self.best})
-        return out, problems
+                self.add(out[f.shard], k, [self.number(r[c]) for c in self.sums], {n: self.number(r[n]) for n in self.best})
+        return out
 
     number = staticmethod(lambda v: v)
 
-    def check(self, lake, folder, files, ended):
-        """Each shard's closed windows are there once, with exact numbers, and no open ones."""
-        got, problems = self.stored(lake, folder)
-        for shard, want in self.expected(files, ended).items():
-            problems += differences(got.get(shard, {}), want, f"{folder} of {shard}, window")
+    def check(self, lake, folder, files):
+        """Windows that every shard has passed are there, with exact numbers; those that are open somewhere, with no more than their rows."""
+        want, passed = self.expected(files)
+        got = self.total(lake, folder)
+        closed = {k: v for k, v in want.items() if k[0] + self.size <= passed - self.grace}
+        problems = differences({k: v for k, v in got.items() if k in closed}, closed, f"{folder}, window")
+        problems += [f"{folder}: window {k} holds {v[0]} of {want.get(k)}" for k, v in got.items() if k not in want or v[0][0] > want[k][0][0]]
         return problems
 
     def total(self, lake, folder):
         """The folder added up over shards: {(start, key): (sums, best)}."""
         out = {}
-        for windows in self.stored(lake, folder)[0].values():
+        for windows in self.stored(lake, folder).values():
             for k, (sums, best) in windows.items():
                 self.add(out, k, sums, best)
         return out
 
 
-def against_answers(aggregate, lake, folder, answers, complete):
+def against_answers(aggregate, lake, folder, answers, source):
     """The aggregate, added up over shards, equals the answer file.
 
-    Where a shard is still open, its last windows are: then what is there must not
-    exceed the answer, and at least nine tenths of it must be complete.
+    The last windows are open, in the shards that are or in those that took over from
+    closed ones (all of them, where the grace is as long as the set is out of order):
+    what is there must not exceed the answer, and what every shard has passed must be
+    complete.
     """
     got = {k: (tuple(s), tuple(sorted(b.items()))) for k, (s, b) in aggregate.total(lake, folder).items()}
     want = {k: (tuple(s), tuple(sorted(b.items()))) for k, (s, b) in answers.items()}
-    if complete:
-        return f"{folder}: the sum over shards is the answer file, {len(want)} rows", differences(got, want, "window")
     same = sum(got.get(k) == v for k, v in want.items())
     problems = [f"window {k} is not in the answers" for k in got.keys() - want.keys()]
     problems += [f"window {k}: {got[k]} exceeds {want[k]}" for k in got.keys() & want.keys() if got[k][0][0] > want[k][0][0]]
-    if same < 0.9 * len(want):
-        problems.append(f"only {same} of {len(want)} windows are complete")
+    passed = aggregate.expected(source)[1] - aggregate.grace
+    problems += [f"window {k} is {got.get(k)}, and not {v}" for k, v in want.items() if k[0] + aggregate.size <= passed and got.get(k) != v]
     return f"{folder}: the sum over shards is the answer file in {same} of {len(want)} rows, the others are open", problems
