@@ -77,7 +77,8 @@ def metadata(files, manifest, aggregates):
     """Footers and headers tell stream, shard, commit and range, and agree with the file's name.
 
     An aggregate's rows come from the newest record that its stage had seen, which
-    may be the last one of the commit before.
+    may be the last one of the commit before. Before a shard's first record it may have
+    windows that its parents left.
     """
     problems = []
     for f in files:
@@ -87,14 +88,15 @@ def metadata(files, manifest, aggregates):
             continue
         if (m["stream"], m["application"]) != (manifest["stream"], manifest["application"]):
             problems.append(f"{f.path}: is of {m['application']} on {m['stream']}")
-        if m["shard"] not in manifest["last"]:
+        left = f.folder in aggregates and m["first"] == m["last"] == m["after"] == "" and manifest["parents"].get(m["shard"])
+        if m["shard"] not in manifest["last"] and not left:
             problems.append(f"{f.path}: nothing was put to shard {m['shard']}")
-        elif f.last > Position(int(manifest["last"][m["shard"]]), 0):
+        elif not left and f.last > Position(int(manifest["last"][m["shard"]]), 0):
             problems.append(f"{f.path}: ends at {m['last']}, beyond the last record put")
         if (int(m["commit"]), int(m["fence"]), m["commit-id"]) != (f.commit, f.fence, f.id):
             problems.append(f"{f.path}: its metadata says commit {m['commit']}, fence {m['fence']}, id {m['commit-id']}")
         new = f.first > Position.parse(m["after"]) or f.folder in aggregates and f.first == Position.parse(m["after"])
-        if not new or f.last < f.first or m["first"] == "":
+        if not left and (not new or f.last < f.first or m["first"] == ""):
             problems.append(f"{f.path}: range {m['first']} to {m['last']} after {m['after']}")
         if int(m["rows"]) != len(f.rows()):
             problems.append(f"{f.path}: {len(f.rows())} rows, its metadata says {m['rows']}")

@@ -32,7 +32,7 @@ def expected(path):
 
 AGGREGATES = [Aggregate(
     ["hour_net", "hour_net_avro"], "hour_start", ["net"], 3600, 8 * 86400, lambda r: r["time"], lambda r: (r["net"],),
-    ["count", "count_mag", "sum_mag"], lambda r: (1, int(r["mag"] is not None), r["mag"] or 0), {"max_mag": (max, lambda r: r["mag"])}, answers="answers-hour-net.csv")]
+    ["count", "count_mag", "sum_mag"], lambda r: (1, int(r["mag"] is not None), r["mag"] or 0), {"max_mag": (max, lambda r: r["mag"])}, answers="answers-hour-net.csv", whole=True)]
 
 
 def answer(a, r):

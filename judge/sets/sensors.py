@@ -22,7 +22,7 @@ def expected(path):
 AGGREGATES = [Aggregate(
     ["hour_sensor", "hour_sensor_avro"], "hour_start", ["sensor"], 3600, 3600, lambda r: r["time"], lambda r: (r["sensor"],),
     ["count", "sum_value"], lambda r: (1, D(r["value_text"])),
-    {"min_value": (min, lambda r: D(r["value_text"])), "max_value": (max, lambda r: D(r["value_text"]))}, answers="answers-hour-sensor.csv.gz")]
+    {"min_value": (min, lambda r: D(r["value_text"])), "max_value": (max, lambda r: D(r["value_text"]))}, answers="answers-hour-sensor.csv.gz", whole=True)]
 AGGREGATES[0].number = D
 
 

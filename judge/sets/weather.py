@@ -36,7 +36,7 @@ def expected(path):
 AGGREGATES = [Aggregate(
     ["day_origin", "day_origin_avro"], "day_start", ["origin"], 86400, 366 * 86400, lambda r: r["time_hour"], lambda r: (r["origin"],),
     ["count", "count_temp", "sum_temp", "sum_precip", "null_wind_gust"],
-    lambda r: (1, int(r["temp"] is not None), r["temp"] or 0, r["precip"] or 0, int(r["wind_gust"] is None)), answers="answers-day-origin.csv")]
+    lambda r: (1, int(r["temp"] is not None), r["temp"] or 0, r["precip"] or 0, int(r["wind_gust"] is None)), answers="answers-day-origin.csv", whole=True)]
 
 
 def answer(a, r):

@@ -65,6 +65,12 @@ func newMinute(upstream string, s window.Span) MinuteUpstream {
 	return MinuteUpstream{MinuteStart: s.Start.Time(), Upstream: upstream}
 }
 
+// Merge makes one row of those of two shards that were merged.
+func (m *MinuteUpstream) Merge(o MinuteUpstream) {
+	m.PeerRows, m.SumRequests, m.SumFails = m.PeerRows+o.PeerRows, m.SumRequests+o.SumRequests, m.SumFails+o.SumFails
+	m.MissingLastPassed += o.MissingLastPassed
+}
+
 func addPeer(m *MinuteUpstream, p PeerRow) {
 	m.PeerRows++
 	m.SumRequests += p.Requests

@@ -83,7 +83,7 @@ func (o options) work(ctx context.Context, s set, lake datasets.Lake) (err error
 	s.build(p, kinesis.Config{
 		Stream: o.stream, Region: region, Endpoint: o.endpoint, Consumer: o.consumer, Poll: 200 * time.Millisecond, Limit: o.worker,
 		Credentials: credentials.NewStaticCredentialsProvider("test", "testtest", ""),
-	}, lake)
+	}, nil, lake)
 	if err := p.Run(ctx); err != nil {
 		return err
 	}

@@ -60,7 +60,7 @@ func main() {
 	flag.BoolVar(&o.strict, "strict", false, "put at most one record of a key in a request, for a service that throttles")
 	flag.BoolVar(&o.limits, "limits", false, "let the Kinesis in process throttle as the service does; use -strict with it")
 	flag.BoolVar(&o.reshard, "reshard", false, "split a shard and merge two others in the middle")
-	flag.BoolVar(&o.close, "close", false, "close all shards at the end, so that all windows fire")
+	flag.BoolVar(&o.close, "close", false, "close all shards at the end, and read the stream to its end, so that all windows fire")
 	flag.DurationVar(&o.timeout, "timeout", 5*time.Minute, "for everything")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -168,8 +168,9 @@ func (o options) feed(ctx context.Context, c *kinesis.Client, recs []record, m *
 			return err
 		}
 	}
+	m.Drained = o.close
 	var err error
-	m.Ended, err = closedShards(ctx, c, m.Stream, m.Last)
+	m.Ended, m.Parents, err = closedShards(ctx, c, m.Stream, m.Last)
 	return err
 }
 

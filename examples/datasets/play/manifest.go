@@ -21,10 +21,15 @@ type manifest struct {
 	Malformed   []badRecord       `json:"malformed"`
 	Last        map[string]string `json:"last"`  // shard to the last sequence number put to it
 	Count       map[string]int    `json:"count"` // shard to the number of records put to it
-	// Ended lists shards that were closed before the end: all their windows must
-	// have fired. Resharded tells that keys went on in other shards.
+	// Ended lists shards that were closed before the end. Resharded tells that keys went
+	// on in other shards.
 	Ended     []string `json:"ended"`
 	Resharded bool     `json:"resharded"`
+	// Parents are those of each shard of the stream: what a shard kept when it ended
+	// goes on in its children.
+	Parents map[string][]string `json:"parents"`
+	// Drained tells that the stream was read to its end, all windows included.
+	Drained bool `json:"drained"`
 	Retried   int      `json:"retried"` // puts that the service refused first
 	Killed    int      `json:"killed"`  // processes, before the runs
 	Runs      []run    `json:"runs"`

@@ -65,7 +65,7 @@ func (p *placing[T]) Decode(ctx context.Context, records []shardlake.Record, row
 
 // reads makes the pipeline of a codec, whose rows of one record each takes apart.
 func reads[T, R any](c func() (codec.Decoder[T], error), when func(T) time.Time, each func(T, func(R))) set {
-	return set{build: func(p *pipeline.Pipeline, cfg kinesis.Config, lake datasets.Lake) {
+	return set{build: func(p *pipeline.Pipeline, cfg kinesis.Config, _ map[string]string, lake datasets.Lake) {
 		rows := p.Read(kinesis.Source(cfg, placed(c, when), func(r part[T]) time.Time { return r.Time })).Via(stage.FlatMap(func(in part[T], emit func(part[R])) {
 			out := part[R]{Seq: in.Seq, Sub: in.Sub, Key: in.Key, Time: in.Time}
 			each(in.Row, func(r R) {

@@ -62,16 +62,20 @@ func (o options) life(ctx context.Context, s set, endpoint string, lake datasets
 		Application: m.Application, Leases: leases, CommitEvery: time.Second, CommitRecords: r.CommitRecords,
 		Discover: 500 * time.Millisecond, Log: log,
 	})
+	var put map[string]string
+	if drain := o.close && share < 0; drain {
+		put = m.Last
+	}
 	s.build(p, kinesis.Config{
 		Stream: m.Stream, Region: region, Endpoint: endpoint, Consumer: o.consumer, Poll: 200 * time.Millisecond, Limit: r.FetchLimit, Log: log,
 		Credentials: credentials.NewStaticCredentialsProvider("test", "testtest", ""),
-	}, lake)
+	}, put, lake)
 
 	rctx, stop := context.WithCancel(ctx)
 	defer stop()
 	ended := make(chan error, 1)
 	go func() { ended <- p.Run(rctx) }()
-	running, err := await(ctx, p, leases, folder, m, share, ended)
+	running, err := await(ctx, p, leases, folder, m, share, put != nil, ended)
 	stop()
 	if running {
 		err = errors.Join(err, <-ended)
@@ -85,14 +89,33 @@ func (o options) life(ctx context.Context, s set, endpoint string, lake datasets
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("not everything was committed in time: %w", context.Cause(ctx))
 	}
-	if share < 0 {
-		return settled(ctx, leases, m, true)
+	if share >= 0 {
+		return nil
+	}
+	if err := settled(ctx, leases, m, true); err != nil || put == nil {
+		return err
+	}
+	return drainedAll(ctx, leases)
+}
+
+// drainedAll tells whether every lane, also one without records, is done with: nothing
+// waits in a state for what never comes.
+func drainedAll(ctx context.Context, leases lease.Store) error {
+	all, err := leases.List(ctx)
+	if err != nil {
+		return err
+	}
+	for _, row := range all {
+		if !row.Finished() || row.Owner != "" {
+			return fmt.Errorf("lane %s is not finished at the end of the stream", row.Lane)
+		}
 	}
 	return nil
 }
 
-// await looks until the goal is reached; true says that Run is still running.
-func await(ctx context.Context, p *pipeline.Pipeline, leases lease.Store, folder string, m *manifest, share int64, ended <-chan error) (bool, error) {
+// await looks until the goal is reached; true says that Run is still running. A stream
+// that comes to its end is read until Run returns.
+func await(ctx context.Context, p *pipeline.Pipeline, leases lease.Store, folder string, m *manifest, share int64, drain bool, ended <-chan error) (bool, error) {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
@@ -113,7 +136,7 @@ func await(ctx context.Context, p *pipeline.Pipeline, leases lease.Store, folder
 		if share >= 0 && read >= share {
 			return true, nil
 		}
-		if settled(ctx, leases, m, false) != nil {
+		if drain || settled(ctx, leases, m, false) != nil {
 			continue
 		}
 		if folder == "" {

@@ -28,8 +28,9 @@ type set struct {
 	wrong []string
 	// key is the partition key of a line, which must be a good record.
 	key func(line []byte) (string, error)
-	// build adds the set's pipeline to p.
-	build func(p *pipeline.Pipeline, cfg kinesis.Config, lake datasets.Lake)
+	// build adds the set's pipeline to p. If put is not nil the stream comes to its end,
+	// and these are the shards with records: see drained.
+	build func(p *pipeline.Pipeline, cfg kinesis.Config, put map[string]string, lake datasets.Lake)
 }
 
 // keyed is what every row type of package datasets is.
@@ -51,8 +52,12 @@ func of[T keyed](c func() (codec.Decoder[T], error), build func(*pipeline.Pipeli
 			_, err = d.Decode(context.Background(), []shardlake.Record{{Data: line}}, rows)
 			return rows[0].Key(), err
 		},
-		build: func(p *pipeline.Pipeline, cfg kinesis.Config, lake datasets.Lake) {
-			build(p, kinesis.Source(cfg, c, T.When), lake)
+		build: func(p *pipeline.Pipeline, cfg kinesis.Config, put map[string]string, lake datasets.Lake) {
+			src := kinesis.Source(cfg, c, T.When)
+			if put != nil {
+				src = drained[T]{src, put}
+			}
+			build(p, src, lake)
 		},
 	}
 }

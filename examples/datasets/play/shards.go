@@ -108,21 +108,29 @@ func closeAll(ctx context.Context, c *kinesis.Client, stream string) error {
 	return nil
 }
 
-// closedShards lists the ids of shards that take no more records.
-func closedShards(ctx context.Context, c *kinesis.Client, stream string, put map[string]string) ([]string, error) {
-	open, err := openShards(ctx, c, stream)
+// closedShards lists the ids of shards with records that take no more, and the parents
+// of all shards.
+func closedShards(ctx context.Context, c *kinesis.Client, stream string, put map[string]string) (ended []string, parents map[string][]string, err error) {
+	out, err := c.ListShards(ctx, &kinesis.ListShardsInput{StreamName: &stream})
 	if err != nil {
-		return nil, err
+		return nil, nil, fmt.Errorf("list shards of %s: %w", stream, err)
 	}
-	still := map[string]bool{}
-	for _, s := range open {
-		still[aws.ToString(s.ShardId)] = true
+	if out.NextToken != nil {
+		return nil, nil, fmt.Errorf("list shards of %s: want one page", stream)
 	}
-	ended := []string{}
-	for id := range put {
-		if !still[id] {
+	ended, parents = []string{}, map[string][]string{}
+	for _, s := range out.Shards {
+		id := aws.ToString(s.ShardId)
+		parents[id] = []string{}
+		for _, p := range []*string{s.ParentShardId, s.AdjacentParentShardId} {
+			if p != nil {
+				parents[id] = append(parents[id], *p)
+			}
+		}
+		_, used := put[id]
+		if used && s.SequenceNumberRange != nil && s.SequenceNumberRange.EndingSequenceNumber != nil {
 			ended = append(ended, id)
 		}
 	}
-	return ended, nil
+	return ended, parents, nil
 }

@@ -89,7 +89,7 @@ func (o options) fleet(ctx context.Context, s set, g stateful.Set, endpoint stri
 	if err := endAll(ctx, c, g.End, r.manifest); err != nil {
 		return err
 	}
-	if r.Ended, err = closedShards(ctx, c, r.Stream, r.Last); err != nil {
+	if r.Ended, r.Parents, err = closedShards(ctx, c, r.Stream, r.Last); err != nil {
 		return err
 	}
 	leases := table()
@@ -116,7 +116,7 @@ func (f *fleet) start(ctx context.Context, s set, endpoint string, lake datasets
 	s.build(p, source.Config{
 		Stream: m.Stream, Region: region, Endpoint: endpoint, Poll: 200 * time.Millisecond, Limit: min(10_000, fetch), Log: log,
 		Credentials: credentials.NewStaticCredentialsProvider("test", "testtest", ""),
-	}, lake)
+	}, nil, lake)
 	wctx, stop := context.WithCancel(ctx)
 	f.workers = append(f.workers, worker{p, stop})
 	f.left++

@@ -87,6 +87,16 @@ func addToHour(h *HourCountry, l Line) {
 	}
 }
 
+// Merge makes one row of those of two shards that were merged.
+func (h *HourCountry) Merge(o HourCountry) {
+	h.Count, h.SumQuantity, h.SumAmount, h.NullCustomer = h.Count+o.Count, h.SumQuantity+o.SumQuantity, h.SumAmount+o.SumAmount, h.NullCustomer+o.NullCustomer
+}
+
+// Merge makes one row of those of two shards that were merged.
+func (m *Minute) Merge(o Minute) {
+	m.Count, m.SumQuantity, m.SumAmount = m.Count+o.Count, m.SumQuantity+o.SumQuantity, m.SumAmount+o.SumAmount
+}
+
 func newMinute(_ struct{}, s window.Span) Minute { return Minute{MinuteStart: s.Start.Time()} }
 
 func addToMinute(m *Minute, l Line) {

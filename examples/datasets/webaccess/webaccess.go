@@ -87,6 +87,11 @@ func newHour(status int32, s window.Span) HourStatus {
 	return HourStatus{HourStart: s.Start.Time(), Status: status}
 }
 
+// Merge makes one row of those of two shards that were merged.
+func (h *HourStatus) Merge(o HourStatus) {
+	h.Count, h.SumBytes, h.NullBytes = h.Count+o.Count, h.SumBytes+o.SumBytes, h.NullBytes+o.NullBytes
+}
+
 func addHit(m *HourStatus, h Hit) {
 	m.Count++
 	if h.Bytes == nil {
