@@ -25,6 +25,12 @@ func Reject(reason error) error {
 	return &rejection{reason}
 }
 
+// IsReject tells whether err holds what Reject returns.
+func IsReject(err error) bool {
+	_, ok := errors.AsType[*rejection](err)
+	return ok
+}
+
 type rejection struct{ reason error }
 
 func (r *rejection) Error() string { return "rejected: " + r.reason.Error() }

@@ -46,6 +46,13 @@ const (
 // and [MaxEventTime] long before that.
 func At(t time.Time) Instant { return Instant(t.UnixMicro()) }
 
+// EventTime is At for the time of an event: ok tells whether it lies between
+// [MinEventTime] and [MaxEventTime]. At wraps far outside of them.
+func EventTime(t time.Time) (at Instant, ok bool) {
+	y := t.UTC().Year()
+	return At(t), y >= 0 && y <= 9999
+}
+
 // MinEventTime and MaxEventTime bound the event times that a lane accepts:
 // years 0 to 9999, which is what Avro, Parquet and SQL readers agree on. A
 // record beyond them is a dead letter: one absurd clock must not close every

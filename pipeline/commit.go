@@ -94,8 +94,8 @@ func (l *lane[T]) write(ctx context.Context, next lease.Row) error {
 			return l.fail("commit", err, "two workers had the shard; this one wrote nothing visible and stops")
 		case errors.Is(err, lease.ErrUncertain):
 			return l.fail("commit", err, "start the process again: it reads what was written and goes on from there")
-		case errors.Is(err, lease.ErrRefused):
-			return l.fail("commit", err, "")
+		case errors.Is(err, lease.ErrNoSegment):
+			return l.fail("commit", err, "") // a mistake of ours; repeating would be for ever
 		}
 		l.log.Warn("the commit was not answered; repeating it", "error", err, "try", try)
 		if !pause(ctx, try, l.p.cfg.Owner+l.row.Lane) {

@@ -27,6 +27,9 @@ func (u publishing) repair(ctx context.Context) (lease.Row, error) {
 	var undoers []sink.Undoer
 	for _, up := range row.Pending {
 		pub, ok := u.p.publisher(up.Kind).(sink.Undoer)
+		if !ok && u.p.publisher(up.Kind) != nil {
+			return row, u.fail("repair", fmt.Errorf("what the commit lists of kind %q was sent, or will be, and cannot be taken back", up.Kind), "bring the lost upload back; or read the shard again under another Application, which sends its rows again")
+		}
 		if !ok {
 			return row, u.fail("repair", fmt.Errorf("no sink of kind %q that can take back what it made", up.Kind), "add a store of that kind to Config.Publishers")
 		}

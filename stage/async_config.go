@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"reflect"
 	"time"
 
 	"github.com/shardlake/shardlake"
@@ -142,11 +141,5 @@ func (c AsyncConfig) policy(env *shardlake.Env) *policy {
 
 // isAnswer tells whether err is what a function says about its row, and so final.
 func isAnswer(err error) bool {
-	return errors.Is(err, shardlake.ErrSkip) || isReject(err)
-}
-
-// isReject tells whether err holds what shardlake.Reject returns. Its type is not
-// exported; a value of it is at hand.
-func isReject(err error) bool {
-	return errors.As(err, reflect.New(reflect.TypeOf(shardlake.Reject(nil))).Interface())
+	return errors.Is(err, shardlake.ErrSkip) || shardlake.IsReject(err)
 }

@@ -42,15 +42,14 @@ func (a *at[T]) stamp(ctx context.Context, b shardlake.Batch[T]) (n int, err err
 	defer a.catch(b.Origins, b.Records, &err)
 	for i := range b.Rows {
 		a.guard.at = i
-		t := a.when(b.Rows[i])
-		// UnixMicro wraps silently far out.
-		if y := t.UTC().Year(); y < 0 || y > 9999 {
+		t, ok := shardlake.EventTime(a.when(b.Rows[i]))
+		if !ok {
 			if err := settle(ctx, &a.guard, b, i, shardlake.Reject(errAbsurdTime)); err != nil {
 				return n, err
 			}
 			continue
 		}
-		b.Rows[n], b.Origins[n] = b.Rows[i], shardlake.Origin{Time: shardlake.At(t), Record: b.Origins[i].Record}
+		b.Rows[n], b.Origins[n] = b.Rows[i], shardlake.Origin{Time: t, Record: b.Origins[i].Record}
 		n++
 	}
 	return n, nil

@@ -10,7 +10,7 @@ import (
 
 // Dedup passes the first row of each key and drops the others that come before the
 // watermark is ttl beyond it, or beyond its event time if that is later: what a producer sent twice because an answer was lost. The
-// keys of the last ttl are part of every commit, some 150 bytes each in memory.
+// keys of the last ttl are part of every commit, some 200 bytes each in memory.
 // Copies must have the same partition key, as they have when a producer repeats a
 // put; then they meet in one shard, and in its children.
 func Dedup[T any, K comparable](key func(T) K, ttl time.Duration) Stage[T, T] {

@@ -21,9 +21,9 @@ import (
 	"runtime"
 	"slices"
 	"strconv"
-	"strings"
 	"syscall"
-	"time"
+
+	"github.com/shardlake/shardlake/benchmarks/machine"
 )
 
 // side is one way to do the work. It returns how many rows came out, which must
@@ -56,7 +56,7 @@ func main() {
 
 func report(ctx context.Context, rounds, records int) error {
 	fmt.Printf("# Engine against hand loop\n\n")
-	fmt.Printf("%s, %s, GOMAXPROCS=%d, %s\n\n", time.Now().UTC().Format("2006-01-02"), cpu(), runtime.GOMAXPROCS(0), runtime.Version())
+	fmt.Printf("%s\n\n", machine.Line(fmt.Sprint(runtime.GOMAXPROCS(0))))
 	fmt.Printf("Command: `make bench` (%d rounds, %d records a round; hand loop and engine in turn in one process)\n\n", rounds, records)
 	fmt.Printf("CPU ns per record; medians of the rounds, and the median of their ratios with the least and the most.\n\n")
 	fmt.Printf("| case | hand loop | engine | engine / hand loop |\n|---|--:|--:|--:|\n")
@@ -142,17 +142,4 @@ func cpuTime() (int64, error) {
 		return 0, err
 	}
 	return u.Utime.Nano() + u.Stime.Nano(), nil
-}
-
-func cpu() string {
-	b, err := os.ReadFile("/proc/cpuinfo")
-	if err != nil {
-		return runtime.GOARCH
-	}
-	for l := range strings.Lines(string(b)) {
-		if name, ok := strings.CutPrefix(l, "model name"); ok {
-			return strings.TrimSpace(strings.TrimLeft(name, "\t :"))
-		}
-	}
-	return runtime.GOARCH
 }

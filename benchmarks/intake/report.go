@@ -12,7 +12,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -21,6 +20,8 @@ import (
 
 	"github.com/shardlake/shardlake/benchmarks/intake/canned"
 	"github.com/shardlake/shardlake/benchmarks/intake/round"
+
+	"github.com/shardlake/shardlake/benchmarks/machine"
 )
 
 // plan is what is measured.
@@ -69,7 +70,7 @@ func (p plan) report(ctx context.Context, w io.Writer) (err error) {
 	s := canned.Stream{Shards: p.shards, Answers: p.answers, Records: perAnswer}
 	out := &sheet{w: w}
 	out.printf("# Intake against the stock SDK, two libraries and the floor\n\n")
-	out.printf("%s, %s, GOMAXPROCS=%d in each process, %s\n\n", time.Now().UTC().Format("2006-01-02"), cpu(), procs, runtime.Version())
+	out.printf("%s\n\n", machine.Line(fmt.Sprint(procs, " in each process")))
 	out.printf("Command: `go run ./intake -rounds %d -shards %d -answers %d` in benchmarks: %d records a round, %d shards that give %d answers of %d records each, five a second.\n\n",
 		p.rounds, p.shards, p.answers, s.Total(), s.Shards, s.Answers, s.Records)
 	out.printf("CPU ns per record: user and system time of a process of its own, less the median of the same for a stream of one record a shard. ")
@@ -249,17 +250,4 @@ func rowsOf(root *os.Root, path string) (rows int64, err error) {
 		return 0, fmt.Errorf("%s: %w", path, err)
 	}
 	return p.NumRows(), nil
-}
-
-func cpu() string {
-	b, err := os.ReadFile("/proc/cpuinfo")
-	if err != nil {
-		return runtime.GOARCH
-	}
-	for l := range strings.Lines(string(b)) {
-		if name, ok := strings.CutPrefix(l, "model name"); ok {
-			return strings.TrimSpace(strings.TrimLeft(name, "\t :"))
-		}
-	}
-	return runtime.GOARCH
 }

@@ -13,12 +13,14 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/shardlake/shardlake/benchmarks/machine"
 )
 
 // Key counts and lengths that are measured.
 var (
 	keyCounts = [...]int{1, 10_000, 1_000_000}
-	closings  = [...]int{10_000, 20_000, 40_000}
+	closings  = [...]int{10_000, 100_000, 1_000_000}
 	lengths   = [...]int{20, 200}
 )
 
@@ -60,7 +62,7 @@ func report(ctx context.Context, w io.Writer, rounds int) error {
 		}
 	}
 	out := &sheet{w: w}
-	out.printf("# State: what a key costs\n\n%s, %s, GOMAXPROCS=%d, %s\n\n", time.Now().UTC().Format("2006-01-02"), cpu(), runtime.GOMAXPROCS(0), runtime.Version())
+	out.printf("# State: what a key costs\n\n%s\n\n", machine.Line(fmt.Sprint(runtime.GOMAXPROCS(0))))
 	out.printf("Command: `make state` (%d rounds, each side in a process of its own, in turn; %.0f s)\n\n", rounds, time.Since(begin).Seconds())
 	all.print(out)
 	return out.err
@@ -117,17 +119,4 @@ func (s *sheet) printf(format string, args ...any) {
 	if _, err := fmt.Fprintf(s.w, format, args...); s.err == nil {
 		s.err = err
 	}
-}
-
-func cpu() string {
-	b, err := os.ReadFile("/proc/cpuinfo")
-	if err != nil {
-		return runtime.GOARCH
-	}
-	for l := range strings.Lines(string(b)) {
-		if name, ok := strings.CutPrefix(l, "model name"); ok {
-			return strings.TrimSpace(strings.TrimLeft(name, "\t :"))
-		}
-	}
-	return runtime.GOARCH
 }

@@ -90,7 +90,7 @@ func (s *Store) connect(ctx context.Context, region string) (*awss3.Client, func
 		// body wherever it finds none.
 		o.RequestChecksumCalculation = aws.RequestChecksumCalculationWhenRequired
 		o.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenRequired
-		o.HTTPClient = &httpClient{o.HTTPClient}
+		o.HTTPClient = awsnet.OwnBody{Next: o.HTTPClient}
 	})
 	if mistake != nil {
 		return nil, nil, fmt.Errorf("s3: bucket %s: %w: %w", s.cfg.Bucket, sink.ErrRefused, mistake)

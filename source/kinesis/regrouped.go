@@ -36,7 +36,7 @@ func Frames(cfg Config) source.Source[Frame] {
 // often its frame is in the stream, and gives it on with the event time that it had,
 // under the partition key that Regroup gave it. Its watermark is the lowest of all
 // lanes that send, so a lane that has not been heard of holds it, as the log says. What
-// it keeps, some 400 bytes for each lane and bucket, is part of every commit, and goes
+// it keeps, a few hundred bytes for each lane and bucket, is part of every commit, and goes
 // to the children of a shard with the buckets.
 //
 // A row that c refuses is a dead letter, with the payload that was sent.

@@ -91,15 +91,9 @@ func (d *decoder[T]) Decode(ctx context.Context, records []shardlake.Record, row
 			times[i] = records[i].Arrived
 			continue
 		}
-		t := d.when(rows[i])
-		// UnixMicro wraps silently far out; the lane refuses anything near that.
-		switch y := t.Year(); {
-		case y < 0:
-			times[i] = shardlake.MinEventTime - 1
-		case y > 9999:
-			times[i] = shardlake.MaxEventTime + 1
-		default:
-			times[i] = shardlake.At(t)
+		var ok bool
+		if times[i], ok = shardlake.EventTime(d.when(rows[i])); !ok {
+			times[i] = shardlake.MaxEventTime + 1 // which the lane refuses
 		}
 	}
 	return n, err

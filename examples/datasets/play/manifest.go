@@ -29,10 +29,10 @@ type manifest struct {
 	// goes on in its children.
 	Parents map[string][]string `json:"parents"`
 	// Drained tells that the stream was read to its end, all windows included.
-	Drained bool `json:"drained"`
-	Retried   int      `json:"retried"` // puts that the service refused first
-	Killed    int      `json:"killed"`  // processes, before the runs
-	Runs      []run    `json:"runs"`
+	Drained bool  `json:"drained"`
+	Retried int   `json:"retried"` // puts that the service refused first
+	Killed  int   `json:"killed"`  // processes, before the runs
+	Runs    []run `json:"runs"`
 	// Files are the records of a folder of payloads, which are not malformed for every
 	// codec.
 	Files []putFile `json:"files,omitempty"`
