@@ -110,7 +110,7 @@ payloads() {
   [ -n "${JUDGE_KEEP:-}" ] || rm -rf "${work:?}/$name" "$work/$name-more"
 }
 
-# stateful NAME: every stage that keeps state, straight through, killed and stopped, and by a fleet under resharding.
+# stateful NAME: every stage that keeps state, straight through, killed and stopped, in steps, and by a fleet under resharding.
 stateful() {
   local name=$1
   play "$name" stateful . -lake "dir:$work/$name" -shards 3 || return 0

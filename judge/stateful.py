@@ -1,4 +1,4 @@
-"""Checks the lakes of the case stateful: every stage that keeps state, over real data, in three kinds of run.
+"""Checks the lakes of the case stateful: every stage that keeps state, over real data, in four kinds of run.
 
     stateful.py --lake FOLDER --data FOLDER --manifest FILE
 
@@ -124,6 +124,7 @@ def judge(report, name, kind, run, lake, inp, known):
     shards = golden.Lanes(run, inp)
     report.check(f"{label}: {len(inp.put)} records lie in {len(shards.count)} shards as they were put, after {len(run['reshards'])} reshardings, by {run['workers']} workers, {run['killed']} kills and {len(run['runs'] or [0])} runs",
                  differences(collections.Counter(run["count"]), shards.count, "records of") + ([] if kind != "resumed" or run["killed"] and len(run["runs"]) > 1 else ["it was never stopped"])
+                 + ([] if kind != "steps" or len(run["runs"]) > 39 and max(r["commits"] for r in run["runs"][:-1]) <= 3 * len(run["count"]) else ["it was not stopped at each step"])
                  + ([] if kind != "fleet" or run["workers"] > 2 and len(run["reshards"]) > 3 else ["it was no fleet"]))
     report.check(f"{label}: all visible files can be read, none is left staged and no folder is unknown",
                  lake.strange + [f"folder {f}" for f in lake.folders if f.removesuffix("_avro") not in FOLDERS] + [f"staged: {n}" for n in lake.unfinished(run["killed"] > 0)])
@@ -206,7 +207,7 @@ def main():
     try:
         with open(a.manifest, encoding="utf-8") as f:
             sets = json.load(f)
-        report.check("each data set was run in three ways", differences({k: set(v) for k, v in sets.items()}, {k: {"straight", "resumed", "fleet"} for k in golden.FILES}, "runs of"))
+        report.check("each data set was run in four ways", differences({k: set(v) for k, v in sets.items()}, {k: {"straight", "resumed", "steps", "fleet"} for k in golden.FILES}, "runs of"))
         with concurrent.futures.ProcessPoolExecutor(len(sets)) as pool:
             report.failed += sum(pool.map(judge_set, sets.keys(), sets.values(), [a] * len(sets)))
     except Exception as e:  # what stops the judge is no reason to pass

@@ -102,9 +102,9 @@ func (o options) playStateful(ctx context.Context, folder string) error {
 }
 
 // goldenKinds are the runs of each set.
-var goldenKinds = []string{"straight", "resumed", "fleet"}
+var goldenKinds = []string{"straight", "resumed", "steps", "fleet"}
 
-// goldenRuns makes the runs of a set. The first two read the same stream.
+// goldenRuns makes the runs of a set. All but the last read the same stream.
 func (o options) goldenRuns(ctx context.Context, name, folder string) (runs map[string]*goldenRun, err error) {
 	g := stateful.Sets()[name]
 	o.set = golden + "-" + name
@@ -146,6 +146,8 @@ func (o options) goldenRuns(ctx context.Context, name, folder string) (runs map[
 			err = o.lives(ctx, s, srv.URL(), lake, path, r.manifest)
 		case "resumed":
 			err = o.resume(ctx, s, srv.URL(), lake, path, r.manifest)
+		case "steps":
+			err = o.steps(ctx, s, srv.URL(), lake, path, r.manifest)
 		case "fleet":
 			r.manifest = newManifest(name, o.data, name+"-fleet")
 			err = o.fleet(ctx, s, g, srv.URL(), lake, path, recs, r)
@@ -179,6 +181,27 @@ func (o options) resume(ctx context.Context, s set, endpoint string, lake datase
 		m.Runs = append(m.Runs, r)
 		if err != nil {
 			return fmt.Errorf("life %d of the pipeline: %w", i+1, err)
+		}
+	}
+	return o.lives(ctx, s, endpoint, lake, folder, m)
+}
+
+// goldenSteps is in how many steps a run is made that stops at each.
+const goldenSteps = 40
+
+// steps stops a pipeline at each of its commits, as far as one can be told from
+// outside: a life reads as much of each shard as a commit takes, commits it, and
+// stops; the next goes on from there.
+func (o options) steps(ctx context.Context, s set, endpoint string, lake datasets.Lake, folder string, m *manifest) error {
+	o.kills, o.restarts = 0, 0
+	share := max(1, m.Records/goldenSteps)
+	for i := range goldenSteps - 1 {
+		each := max(1, share/len(m.Last)+i%7)
+		r := run{CommitRecords: each, FetchLimit: each}
+		err := o.life(ctx, s, endpoint, lake, folder, m, int64(share), &r)
+		m.Runs = append(m.Runs, r)
+		if err != nil {
+			return fmt.Errorf("step %d of the pipeline: %w", i+1, err)
 		}
 	}
 	return o.lives(ctx, s, endpoint, lake, folder, m)
