@@ -29,8 +29,8 @@ func (s Sequence[T]) Each(emit func(T)) {
 
 // Earliest makes a function from a record's rows to its event time of one from a row
 // to its own: the earliest, so that no row is late because of its neighbours. A lane
-// has one time for each record: in windows all rows of a record count at that time.
-// Without rows it is the zero time.
+// has one time for each record: all rows of a record have it, until stage.At gives each
+// its own. Without rows it is the zero time.
 func Earliest[T any](when func(T) time.Time) func(Sequence[T]) time.Time {
 	return func(s Sequence[T]) (first time.Time) {
 		for i := range s {

@@ -39,8 +39,8 @@ func (*fastSnappy) Encode(dst, src []byte) ([]byte, error) {
 	return s2.EncodeSnappy(dst[:cap(dst)], src), nil
 }
 
-// pageZstd is the library's codec with encoders whose window is that of a page: they
-// hold some 3 MiB instead of 18.
+// pageZstd is the library's codec with encoders whose window is that of a page, not
+// the 8 MiB that their level has by default.
 type pageZstd struct {
 	zstd.Codec
 	encoders sync.Pool
